@@ -1,0 +1,105 @@
+package export
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/slack"
+)
+
+// Line is an exchange as one line of NDJSON. Its fields are a contract with other
+// programs: names and meanings stay, new ones come at the end.
+type Line struct {
+	Type       string           `json:"type"` // "exchange"
+	ID         string           `json:"id"`
+	Started    time.Time        `json:"started"`
+	Origin     inspector.Origin `json:"origin"`
+	Of         string           `json:"of"`
+	Method     string           `json:"method"`
+	Path       string           `json:"path"`
+	Kind       slack.Kind       `json:"kind"`
+	Name       string           `json:"name"`
+	User       string           `json:"user"`
+	Channel    string           `json:"channel"`
+	Team       string           `json:"team"`
+	Verdict    string           `json:"verdict"`
+	Status     int              `json:"status"` // 0: not answered
+	AnsweredBy string           `json:"answered_by"`
+	ElapsedMS  float64          `json:"elapsed_ms"`
+	RetryNum   int              `json:"retry_num"`
+	Findings   []string         `json:"findings"` // codes
+	Fault      string           `json:"fault"`
+
+	UserName    string `json:"user_name,omitempty"`
+	ChannelName string `json:"channel_name,omitempty"`
+	Text        string `json:"text,omitempty"`
+	RetryReason string `json:"retry_reason,omitempty"`
+	Secret      string `json:"secret,omitempty"` // the name of the one that matched
+	Detail      string `json:"verdict_detail,omitempty"`
+	Pinned      bool   `json:"pinned,omitempty"`
+	Done        bool   `json:"done"`
+}
+
+// LineOf describes x. Names and texts are Slack's users': escape before showing.
+func LineOf(x *inspector.Exchange) Line {
+	l := Line{
+		Type: "exchange", ID: x.ID.String(), Started: x.Started, Origin: x.Origin, Of: x.Of.String(),
+		Method: x.Request.Method, Path: x.Request.Path(),
+		Kind: x.Slack.Kind, Name: x.Slack.Name, User: x.Slack.User.ID, Channel: x.Slack.Channel.ID, Team: x.Slack.Team.ID,
+		Verdict: x.Verdict.Status.String(), ElapsedMS: milliseconds(x.Elapsed),
+		RetryNum: x.Slack.Retry, Findings: make([]string, 0, len(x.Findings)), Fault: x.Fault,
+		UserName: x.Slack.User.Name, ChannelName: x.Slack.Channel.Name, Text: x.Slack.Text, RetryReason: x.Slack.RetryReason,
+		Secret: x.Verdict.Secret, Detail: x.Verdict.Detail, Pinned: x.Pinned, Done: x.Done(),
+	}
+	if x.Response != nil {
+		l.Status, l.AnsweredBy = x.Response.Status, x.Response.By
+	}
+	for _, f := range x.Findings {
+		l.Findings = append(l.Findings, f.Code)
+	}
+	return l
+}
+
+// Detail is an exchange with everything that was kept.
+type Detail struct {
+	Line
+	Request  Message         `json:"request"`
+	Response *Message        `json:"response"` // null: not answered
+	Slack    json.RawMessage `json:"slack"`    // the decoded payload, null when it is not one
+	Problem  string          `json:"slack_problem,omitempty"`
+	Findings []Finding       `json:"findings"`
+}
+
+// Message is one half of an exchange.
+type Message struct {
+	Target     string  `json:"target,omitempty"`
+	Host       string  `json:"host,omitempty"`
+	Proto      string  `json:"proto,omitempty"`
+	Remote     string  `json:"remote,omitempty"`
+	Status     int     `json:"status,omitempty"`
+	Headers    []Field `json:"headers"` // in wire order
+	Body       *string `json:"body,omitempty"`
+	BodyBase64 string  `json:"body_base64,omitempty"` // where the body is not UTF-8
+	Size       int64   `json:"size"`
+	Truncated  bool    `json:"truncated"`
+	Trailers   []Field `json:"trailers,omitempty"`
+}
+
+// Field is a header.
+type Field struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Finding is a finding with its text.
+type Finding struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity"`
+	Pointer  string `json:"pointer"`
+	Text     string `json:"text"`
+	Fix      string `json:"fix"`
+}

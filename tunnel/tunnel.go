@@ -1,0 +1,76 @@
+// Package tunnel says what a tunnel is: a net.Listener with a public address. It
+// has the Provider that opens one and the Keeper that keeps one open. It knows no
+// HTTP, no Slack and no SSH.
+package tunnel
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Tunnel is a listener whose connections come from a public address. Accept fails
+// once the tunnel is lost; Close is safe at any time, also twice.
+type Tunnel interface {
+	net.Listener
+	// URL is the public address, without a path.
+	URL() *url.URL
+}
+
+// Provider opens tunnels of one kind.
+type Provider interface {
+	// Name is the word that --via takes: embedded, pinggy, ssh://…
+	Name() string
+	// Open blocks until the tunnel is live or the context ends. The tunnel outlives the context.
+	Open(ctx context.Context) (Tunnel, error)
+}
+
+// RefusedError says that the far end (or its host key) refused: trying again
+// without a change will not help. Hint can be typed, or is empty.
+type RefusedError struct {
+	Op   string
+	Err  error
+	Hint string
+}
+
+// Error gives the operation and the reason.
+func (e *RefusedError) Error() string { return e.Op + ": " + e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// State is where a Keeper is.
+type State string
+
+// The states.
+const (
+	Connecting State = "connecting"
+	Up         State = "up"
+	Down       State = "down"    // just lost
+	Waiting    State = "waiting" // will try again after Status.Retry
+)
+
+// Status is announced at every change.
+type Status struct {
+	State    State
+	Provider string
+	URL      *url.URL      // the live URL, or the last one; nil before the first
+	Changed  bool          // Up, and URL differs from the last one
+	Public   bool          // others than this machine can reach URL
+	Err      error         // Down, Waiting: why
+	Retry    time.Duration // Waiting: until the next try
+	Notices  []string      // what the service says besides, hostile text
+}
+
+// Public reports whether machines other than this one can reach u: whether its
+// host is neither a loopback address nor a name under localhost (RFC 6761).
+func Public(u *url.URL) bool {
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
+}
