@@ -1,11 +1,8 @@
 package export
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"math"
 	"time"
-	"unicode/utf8"
 
 	"github.com/slackdev/slackdev/inspector"
 	"github.com/slackdev/slackdev/inspector/slack"
@@ -44,15 +41,18 @@ type Line struct {
 	Done        bool   `json:"done"`
 }
 
-// LineOf describes x. Names and texts are Slack's users': escape before showing.
-func LineOf(x *inspector.Exchange) Line {
+// LineOf describes x, with tokens masked. Names and texts are Slack's users':
+// escape before showing.
+func LineOf(x *inspector.Exchange) Line { return lineOf(x, slack.Redact) }
+
+func lineOf(x *inspector.Exchange, mask mask) Line {
 	l := Line{
 		Type: "exchange", ID: x.ID.String(), Started: x.Started, Origin: x.Origin, Of: x.Of.String(),
-		Method: x.Request.Method, Path: x.Request.Path(),
-		Kind: x.Slack.Kind, Name: x.Slack.Name, User: x.Slack.User.ID, Channel: x.Slack.Channel.ID, Team: x.Slack.Team.ID,
+		Method: x.Request.Method, Path: mask.text(x.Request.Path()),
+		Kind: x.Slack.Kind, Name: mask.text(x.Slack.Name), User: x.Slack.User.ID, Channel: x.Slack.Channel.ID, Team: x.Slack.Team.ID,
 		Verdict: x.Verdict.Status.String(), ElapsedMS: milliseconds(x.Elapsed),
-		RetryNum: x.Slack.Retry, Findings: make([]string, 0, len(x.Findings)), Fault: x.Fault,
-		UserName: x.Slack.User.Name, ChannelName: x.Slack.Channel.Name, Text: x.Slack.Text, RetryReason: x.Slack.RetryReason,
+		RetryNum: x.Slack.Retry, Findings: make([]string, 0, len(x.Findings)), Fault: mask.text(x.Fault),
+		UserName: x.Slack.User.Name, ChannelName: x.Slack.Channel.Name, Text: mask.text(x.Slack.Text), RetryReason: x.Slack.RetryReason,
 		Secret: x.Verdict.Secret, Detail: x.Verdict.Detail, Pinned: x.Pinned, Done: x.Done(),
 	}
 	if x.Response != nil {
@@ -64,42 +64,7 @@ func LineOf(x *inspector.Exchange) Line {
 	return l
 }
 
-// Detail is an exchange with everything that was kept.
-type Detail struct {
-	Line
-	Request  Message         `json:"request"`
-	Response *Message        `json:"response"` // null: not answered
-	Slack    json.RawMessage `json:"slack"`    // the decoded payload, null when it is not one
-	Problem  string          `json:"slack_problem,omitempty"`
-	Findings []Finding       `json:"findings"`
-}
-
-// Message is one half of an exchange.
-type Message struct {
-	Target     string  `json:"target,omitempty"`
-	Host       string  `json:"host,omitempty"`
-	Proto      string  `json:"proto,omitempty"`
-	Remote     string  `json:"remote,omitempty"`
-	Status     int     `json:"status,omitempty"`
-	Headers    []Field `json:"headers"` // in wire order
-	Body       *string `json:"body,omitempty"`
-	BodyBase64 string  `json:"body_base64,omitempty"` // where the body is not UTF-8
-	Size       int64   `json:"size"`
-	Truncated  bool    `json:"truncated"`
-	Trailers   []Field `json:"trailers,omitempty"`
-}
-
-// Field is a header.
-type Field struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// Finding is a finding with its text.
-type Finding struct {
-	Code     string `json:"code"`
-	Severity string `json:"severity"`
-	Pointer  string `json:"pointer"`
-	Text     string `json:"text"`
-	Fix      string `json:"fix"`
+// milliseconds gives d to a tenth of a millisecond.
+func milliseconds(d time.Duration) float64 {
+	return math.Round(float64(d)/float64(100*time.Microsecond)) / 10
 }
