@@ -20,9 +20,10 @@ const (
 // Event announces a change. It is a hint: the store is the truth. Seq counts
 // from 1 without gaps for as long as the process lives.
 type Event struct {
-	Seq  uint64
-	What Change
-	ID   ID
+	Seq   uint64
+	What  Change
+	ID    ID
+	Final bool // Saved: this was the last version, the answer has ended
 }
 
 // Journal is the one place that saves, then announces. It is safe for many goroutines.
@@ -30,8 +31,9 @@ type Journal struct {
 	Store  Store
 	Events bus.Bus[Event]
 
-	mu  sync.Mutex // guards seq, and that events are published in its order
-	seq uint64
+	mu      sync.Mutex // guards the rest, and that events are published in the order of seq
+	seq     uint64
+	trouble error
 }
 
 var _ Recorder = (*Journal)(nil)
@@ -40,12 +42,22 @@ var _ Recorder = (*Journal)(nil)
 // the error says why.
 func (j *Journal) Save(ctx context.Context, x *Exchange) error {
 	err := j.Store.Put(ctx, x)
+	e := Event{What: Saved, ID: x.ID, Final: x.Done() && x.Elapsed > 0}
 	if err != nil {
-		j.announce(Lost, x.ID)
-		return err
+		e = Event{What: Lost, ID: x.ID}
 	}
-	j.announce(Saved, x.ID)
-	return nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.trouble = err
+	j.announce(e)
+	return err
+}
+
+// Trouble says why the last Save failed; nil when it did not.
+func (j *Journal) Trouble() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.trouble
 }
 
 // Delete forgets exchanges and announces each.
@@ -53,8 +65,10 @@ func (j *Journal) Delete(ctx context.Context, ids ...ID) error {
 	if err := j.Store.Delete(ctx, ids...); err != nil {
 		return err
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	for _, id := range ids {
-		j.announce(Deleted, id)
+		j.announce(Event{What: Deleted, ID: id})
 	}
 	return nil
 }
@@ -64,7 +78,9 @@ func (j *Journal) Pin(ctx context.Context, id ID, pinned bool) error {
 	if err := j.Store.Pin(ctx, id, pinned); err != nil {
 		return err
 	}
-	j.announce(Saved, id)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.announce(Event{What: Saved, ID: id})
 	return nil
 }
 
@@ -75,9 +91,9 @@ func (j *Journal) Seq() uint64 {
 	return j.seq
 }
 
-func (j *Journal) announce(what Change, id ID) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// announce counts and publishes. The caller holds mu.
+func (j *Journal) announce(e Event) {
 	j.seq++
-	j.Events.Publish(Event{Seq: j.seq, What: what, ID: id})
+	e.Seq = j.seq
+	j.Events.Publish(e)
 }
