@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/slackdev/slackdev/inspector"
+)
+
+// capture is the ResponseWriter that everybody answers through. It hands on what is
+// written, and keeps the beginning.
+type capture struct {
+	http.ResponseWriter
+	c       *call
+	started bool // the head was written
+	cut     bool // the answer ended before its end
+	gone    bool // the sender is not there any more
+	late    bool // the sender had left before the head was written
+	by      string
+	status  int
+	wire    inspector.Header // the app's fields as it sent them; nil: what is in Header
+	trailer http.Header      // filled in by the end of the answer
+	body    []byte
+	size    int64
+	slow    bool // a write deadline is set
+}
+
+// Unwrap is for http.ResponseController: flushing, deadlines, hijacking.
+func (w *capture) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader sends the head.
+func (w *capture) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.head(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// head notes that the answer has begun.
+func (w *capture) head(status int) {
+	if !w.started {
+		w.started, w.status, w.late = true, status, w.c.hungUp()
+	}
+}
+
+// Write sends a part of the body. When the sender has hung up, it goes on taking
+// what the record still has room for.
+func (w *capture) Write(p []byte) (int, error) {
+	if !w.started {
+		w.WriteHeader(http.StatusOK)
+	}
+	room := w.c.p.Keep - int64(len(w.body))
+	w.body = keep(w.body, p, w.c.p.Keep)
+	w.size += int64(len(p))
+	if w.gone {
+		return w.unheard(p, room)
+	}
+	if w.size > large {
+		// What fits into the buffers on the way needs no deadline.
+		w.slow = true
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(idle))
+	}
+	if _, err := w.ResponseWriter.Write(p); err != nil {
+		w.gone = true
+		return w.unheard(p, room)
+	}
+	return len(p), nil
+}
+
+func (w *capture) unheard(p []byte, room int64) (int, error) {
+	if int64(len(p)) <= room {
+		return len(p), nil
+	}
+	return 0, http.ErrHandlerTimeout
+}
+
+// end lets go of a deadline that the next answer on the connection must not inherit.
+func (w *capture) end() {
+	if w.slow {
+		control := http.NewResponseController(w.ResponseWriter)
+		_ = control.Flush() // while the deadline still holds
+		_ = control.SetWriteDeadline(time.Time{})
+	}
+}
+
+// response gives the answer as it is recorded, nil when there is none.
+func (w *capture) response() *inspector.Response {
+	if !w.started {
+		return nil
+	}
+	if w.wire == nil {
+		w.wire = inspector.HeaderOf(w.Header())
+	}
+	return &inspector.Response{
+		Status: w.status, Header: w.wire, Trailer: inspector.HeaderOf(w.trailer), By: w.by,
+		Body: inspector.Body{Bytes: w.body, Size: w.size},
+	}
+}

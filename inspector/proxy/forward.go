@@ -1,0 +1,216 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/slack"
+)
+
+// newTransport keeps as many connections to the app as were ever busy at once:
+// the two that net/http keeps by default make every burst open new ones.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &tapConn{Conn: conn}, nil
+		},
+		MaxIdleConnsPerHost:    1 << 10,
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 1 << 20,
+		DisableCompression:     true, // the record shows what the app sent
+	}
+}
+
+// forward lets the app answer.
+func (c *call) forward() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.r.Context()))
+	// When the sender hangs up, what the app goes on to say is still worth a record:
+	// "it answered after 4.2 s" is the answer to the question why Slack gave up.
+	release := context.AfterFunc(c.r.Context(), func() { time.AfterFunc(grace, cancel) })
+	c.stop = func() {
+		release()
+		cancel()
+	}
+	c.out.by = inspector.ByApp
+	c.rp = httputil.ReverseProxy{
+		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.heard, ErrorHandler: c.unanswered,
+		BufferPool: &c.p.buffers, ErrorLog: c.p.silent,
+	}
+	c.rp.ServeHTTP(&c.out, c.r.WithContext(ctx))
+}
+
+// rewrite turns what arrived into what the app gets.
+func (c *call) rewrite(pr *httputil.ProxyRequest) {
+	pr.SetURL(c.p.App)
+	pr.Out.URL.RawQuery = joinQuery(c.p.App.RawQuery, pr.In.URL.RawQuery) // as it came, also where it is malformed
+	pr.SetXForwarded()
+	if c.p.Public != nil {
+		if u := c.p.Public(); u != nil {
+			pr.Out.Header.Set("X-Forwarded-Proto", u.Scheme)
+		}
+	}
+	if c.in.whole {
+		// The body has arrived; nobody needs to be asked for it.
+		pr.Out.Header.Del("Expect")
+		if len(c.in.buffered) == 0 {
+			pr.Out.Body, pr.Out.ContentLength = nil, 0
+			return
+		}
+		pr.Out.GetBody = c.in.rewind
+		if len(c.r.Trailer) == 0 { // only a chunked body can have a trailer
+			pr.Out.ContentLength = int64(len(c.in.buffered))
+		}
+	}
+	pr.Out.Body = &c.in
+	pr.Out.Trailer = pr.In.Trailer // the very map, which is filled in by the end of the body
+}
+
+func joinQuery(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "&" + b
+}
+
+// RoundTrip asks the app, and notes which connection the answer will come on.
+func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
+	// ReverseProxy has put a trace of its own into the context. Two traces are joined
+	// by reflection on every request; one more field costs nothing.
+	trace := httptrace.ContextClientTrace(r.Context())
+	if trace != nil && trace.GotConn == nil {
+		trace.GotConn = func(info httptrace.GotConnInfo) {
+			if tap, ok := info.Conn.(*tapConn); ok {
+				tap.reset()
+				c.app = tap
+			}
+		}
+	}
+	return c.p.transport.RoundTrip(r)
+}
+
+// heard looks at the head of the app's answer before it is passed on.
+func (c *call) heard(res *http.Response) error {
+	if res.StatusCode < 100 || res.StatusCode > 999 {
+		return fmt.Errorf("the app answered with status %d", res.StatusCode)
+	}
+	c.out.wire = responseHead(c.app, res)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if asked := c.r.Header.Get("Upgrade"); asked == "" || !strings.EqualFold(asked, res.Header.Get("Upgrade")) {
+			return errors.New("it switched protocols, and was not asked to")
+		}
+		c.x.Request.Upgraded = true
+		c.out.head(res.StatusCode)
+		c.x.Response = c.out.response()
+		c.save() // the conversation may last for hours
+		return nil
+	}
+	c.out.trailer = res.Trailer
+	res.Body = &outgo{ReadCloser: res.Body, c: c}
+	return nil
+}
+
+// outgo is the app's answer as it streams. It notices when the app breaks off.
+type outgo struct {
+	io.ReadCloser
+	c *call
+}
+
+// Read reads on.
+func (b *outgo) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !b.c.out.gone {
+		b.c.out.cut = true
+		b.c.x.Fault = fmt.Sprintf("the app broke off its answer after %d bytes: %s", b.c.out.size+int64(n), reason(err))
+	}
+	return n, err
+}
+
+// unanswered is called when the app gave no answer that could be passed on.
+func (c *call) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
+	c.out.wire, c.out.started = nil, false
+	c.x.Request.Upgraded, c.x.Response = false, nil
+	if broken := c.in.problem(); broken != "" {
+		c.fail(http.StatusBadRequest, "bad_request", broken) // the app is not to blame
+		return
+	}
+	var dial *net.OpError
+	down := errors.As(err, &dial) && dial.Op == "dial"
+	switch {
+	case c.hungUp() && errors.Is(err, context.Canceled):
+		c.x.Fault = fmt.Sprintf("the sender hung up, and the app did not answer within %v after that", grace)
+	case down && c.challenge():
+	case down:
+		c.fail(http.StatusBadGateway, "app_down", appDown(c.p.App, err))
+	default:
+		c.fail(http.StatusBadGateway, "app_failed", fmt.Sprintf("the app at %s gave no answer: %s", c.p.App.Host, reason(err)))
+	}
+}
+
+// challenge answers Slack's handshake while the app is down, so that a URL can be
+// pasted into Slack's pages before the first line of the app is written.
+func (c *call) challenge() bool {
+	if c.x.Slack.Kind != slack.URLVerification || c.x.Slack.Challenge == "" {
+		return false
+	}
+	if c.x.Verdict.Status != slack.Valid && len(c.p.Verifier.Secrets) > 0 {
+		return false
+	}
+	c.reply(http.StatusOK, "text/plain; charset=utf-8", []byte(c.x.Slack.Challenge))
+	return true
+}
+
+func appDown(app *url.URL, err error) string {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return "nothing listens on " + app.Host
+	}
+	return fmt.Sprintf("cannot reach %s: %s", app.Host, reason(err))
+}
+
+// reason gives the part of a network error that a person can use.
+func reason(err error) string {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "it closed the connection"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "it reset the connection"
+	case errors.Is(err, syscall.EPIPE):
+		return "it closed the connection while it was sent the request"
+	case errors.As(err, &op):
+		return op.Err.Error()
+	default:
+		return strings.TrimPrefix(err.Error(), "net/http: ")
+	}
+}
+
+// buffers are the blocks through which answers stream.
+type buffers struct{ pool sync.Pool }
+
+// Get gives a block.
+func (b *buffers) Get() []byte {
+	if block, ok := b.pool.Get().(*[64 << 10]byte); ok {
+		return block[:]
+	}
+	return new([64 << 10]byte)[:]
+}
+
+// Put takes it back.
+func (b *buffers) Put(block []byte) { b.pool.Put((*[64 << 10]byte)(block)) }

@@ -1,0 +1,209 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/slackdev/slackdev/inspector"
+)
+
+// net/http keeps a head as a map, and a developer who compares two requests wants
+// the lines as they were sent. A tapConn remembers the bytes of the head that is
+// being read; the handler finds its own request among them. Each line is checked
+// against what net/http understood, so that the worst that a confusing sender
+// achieves is the order of the alphabet.
+
+// Listener gives connections whose heads a Proxy can show in wire order. The
+// server's ConnContext must be the function of that name.
+type Listener struct{ net.Listener }
+
+// Accept waits for the next connection.
+func (l Listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &tapConn{Conn: conn, on: true}, nil
+}
+
+type tapKey struct{}
+
+// ConnContext tells the handler about a connection that a Listener accepted.
+func ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if tap, ok := conn.(*tapConn); ok {
+		return context.WithValue(ctx, tapKey{}, tap)
+	}
+	return ctx
+}
+
+func tapOf(ctx context.Context) *tapConn {
+	tap, _ := ctx.Value(tapKey{}).(*tapConn)
+	return tap
+}
+
+// maxTapped bounds what a tap remembers: the largest head that a server accepts.
+const maxTapped = 68 << 10
+
+// tapConn is a net.Conn that remembers what was read while it listens.
+type tapConn struct {
+	net.Conn
+
+	mu   sync.Mutex // guards the rest: net/http reads ahead in a goroutine of its own
+	on   bool
+	seen []byte
+}
+
+// Read reads from the connection.
+func (t *tapConn) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n == 0 {
+		return n, err
+	}
+	t.mu.Lock()
+	switch {
+	case t.on && len(t.seen) < maxTapped:
+		t.seen = append(t.seen, p[:min(n, maxTapped-len(t.seen))]...)
+	case !t.on && len(p) == 1:
+		// net/http waits for the sender to hang up by reading a byte. When one comes,
+		// it is the first of the next head.
+		t.seen = append(t.seen[:0], p[0])
+	}
+	t.mu.Unlock()
+	return n, err
+}
+
+// CloseWrite ends the sending side, where the connection below can.
+func (t *tapConn) CloseWrite() error {
+	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return t.Conn.Close()
+}
+
+// listen starts remembering: a head comes next.
+func (t *tapConn) listen() {
+	t.mu.Lock()
+	t.on = true
+	t.mu.Unlock()
+}
+
+// reset forgets, and starts remembering.
+func (t *tapConn) reset() {
+	t.mu.Lock()
+	t.on, t.seen = true, t.seen[:0]
+	t.mu.Unlock()
+}
+
+// head gives the lines of the head that begins with start, without that line, and
+// stops listening. Empty: it is not there.
+func (t *tapConn) head(start ...string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	raw := t.seen
+	t.on, t.seen = false, t.seen[:0]
+	begin := lineAt(raw, start)
+	if begin < 0 {
+		return ""
+	}
+	raw = raw[begin:]
+	end := bytes.Index(raw, []byte("\r\n\r\n"))
+	if end < 0 {
+		return ""
+	}
+	_, lines, _ := bytes.Cut(raw[:end+2], []byte("\r\n"))
+	return string(lines)
+}
+
+// lineAt finds the last line of raw that begins with the parts, one after another.
+// Bytes of a body may stand in front of it.
+func lineAt(raw []byte, parts []string) int {
+	if beginsWith(raw, parts) {
+		return 0
+	}
+	for end := len(raw); ; {
+		i := bytes.LastIndex(raw[:end], []byte("\n"))
+		if i < 0 {
+			return -1
+		}
+		if beginsWith(raw[i+1:], parts) {
+			return i + 1
+		}
+		end = i
+	}
+}
+
+func beginsWith(raw []byte, parts []string) bool {
+	for _, part := range parts {
+		if len(raw) < len(part) || string(raw[:len(part)]) != part {
+			return false
+		}
+		raw = raw[len(part):]
+	}
+	return true
+}
+
+// requestHead gives the head of r as it was sent, where the tap knows it.
+func requestHead(tap *tapConn, r *http.Request) inspector.Header {
+	if tap != nil {
+		lines := tap.head(r.Method, " ", r.RequestURI, " ", r.Proto, "\r\n")
+		if h, ok := inWireOrder(lines, r.Header); ok {
+			return h
+		}
+	}
+	h := inspector.HeaderOf(r.Header)
+	if r.Host != "" {
+		h = append(inspector.Header{{Name: "Host", Value: r.Host}}, h...)
+	}
+	return h
+}
+
+// responseHead gives the head of an answer as it was sent, where the tap knows it.
+func responseHead(tap *tapConn, res *http.Response) inspector.Header {
+	if tap != nil {
+		lines := tap.head("HTTP/", strconv.Itoa(res.ProtoMajor), ".", strconv.Itoa(res.ProtoMinor), " ", strconv.Itoa(res.StatusCode))
+		if h, ok := inWireOrder(lines, res.Header); ok {
+			return h
+		}
+	}
+	return inspector.HeaderOf(res.Header)
+}
+
+// inWireOrder splits lines into fields, and reports whether they are those of h.
+// net/http takes the fields that frame the message out of h.
+func inWireOrder(lines string, h http.Header) (inspector.Header, bool) {
+	if lines == "" {
+		return nil, false
+	}
+	fields := make(inspector.Header, 0, strings.Count(lines, "\n"))
+	known := 0
+	for line := range strings.SplitSeq(strings.TrimSuffix(lines, "\r\n"), "\r\n") {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, false
+		}
+		value = strings.Trim(value, " \t")
+		fields = append(fields, inspector.Field{Name: name, Value: value})
+		switch key := http.CanonicalHeaderKey(name); key {
+		case "Host", "Transfer-Encoding", "Trailer", "Connection", "Content-Length":
+		default:
+			if !slices.Contains(h[key], value) {
+				return nil, false
+			}
+			known++
+		}
+	}
+	for key, values := range h {
+		switch key {
+		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
+		default:
+			known -= len(values)
+		}
+	}
+	return fields, known == 0
+}

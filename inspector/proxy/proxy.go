@@ -1,0 +1,248 @@
+// Package proxy has the http.Handler that stands between Slack and the app: it reads
+// a request, judges it, records it, answers it or lets the app answer, and records
+// that too. Requests of every origin pass through the same handler.
+//
+// What it promises: a request is recorded before the app sees it, and its answer
+// before the sender has all of it. Bodies and header values reach the app as they
+// arrived. The app is the one that the configuration names; nothing in a request can
+// choose another. Memory is bounded: what is larger than Proxy.Keep streams through.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/slack"
+)
+
+// Limits that are not for the user to set.
+const (
+	// MaxVerified is the size of the largest body that is read as a whole, so that its
+	// signature can be checked. What Slack sends is far smaller.
+	MaxVerified = 8 << 20
+	// large bodies count against maxLarge, the number that is in memory at the same time.
+	large    = 256 << 10
+	maxLarge = 8
+	// idle is how long either side may pause within a body.
+	idle = 30 * time.Second
+	// grace is how long the app may go on with an answer that nobody waits for any
+	// more: what it would have said is worth recording.
+	grace = 30 * time.Second
+	// saving is how long a record may take before the request goes on without it.
+	saving = 5 * time.Second
+)
+
+// Responder answers in the app's place.
+type Responder interface {
+	// Respond gives the answer to x, or false when the app shall answer. It must not wait.
+	Respond(x *inspector.Exchange) (*inspector.Answer, bool)
+}
+
+// Proxy is the handler. Its fields are read-only once it serves; it is safe for many
+// goroutines. App, Verifier, Recorder, Now and NewID must be set.
+type Proxy struct {
+	App      *url.URL // http or https; a path is put in front of every request's
+	Verifier *slack.Verifier
+	Recorder inspector.Recorder
+	Answers  Responder // nil: the app answers everything
+	Keep     int64     // bytes kept of each body; 0: none
+	// Refuse is the status for requests whose signature is not valid; they do not
+	// reach the app. 0: they do, and the verdict is shown.
+	Refuse int
+	// Public gives the address that the sender used, for X-Forwarded-Proto; may be nil, and may give nil.
+	Public func() *url.URL
+	Now    func() time.Time
+	NewID  func() inspector.ID
+	Log    *slog.Logger // nil: silence
+
+	once      sync.Once
+	transport *http.Transport
+	buffers   buffers
+	largeRoom chan struct{}
+	silent    *log.Logger // what ReverseProxy would print is in the record
+}
+
+// To gives a handler like p whose app is another. Both have their own connections.
+func (p *Proxy) To(app *url.URL) http.Handler {
+	return &Proxy{
+		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Answers: nil, Keep: p.Keep,
+		Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	}
+}
+
+// Close lets go of idle connections to the app.
+func (p *Proxy) Close() {
+	p.once.Do(p.prepare)
+	p.transport.CloseIdleConnections()
+}
+
+func (p *Proxy) prepare() {
+	p.transport = newTransport()
+	p.largeRoom = make(chan struct{}, maxLarge)
+	p.silent = log.New(io.Discard, "", 0)
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// ServeHTTP takes one request from its first byte to its last.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.once.Do(p.prepare)
+	c := &call{p: p, r: r}
+	c.out.ResponseWriter = w
+	c.out.c = c
+	tap := tapOf(r.Context())
+	defer func() {
+		if tap != nil {
+			tap.listen()
+		}
+	}()
+	defer c.end()
+	c.begin(tap)
+	c.answer()
+}
+
+// call is one request on its way. Only its own goroutine uses it, except where a
+// field says otherwise.
+type call struct {
+	p    *Proxy
+	r    *http.Request
+	x    inspector.Exchange // what is known so far; copied when it is saved
+	in   intake             // the request's body
+	out  capture            // the answer
+	rp   httputil.ReverseProxy
+	app  *tapConn // the connection to the app, once there is one
+	stop func()   // lets go of the connection to the app and its context
+}
+
+// begin reads what must be known before anybody answers, and records it.
+func (c *call) begin(tap *tapConn) {
+	p, r := c.p, c.r
+	from := inspector.ProvenanceOf(r.Context())
+	c.x = inspector.Exchange{
+		ID: from.ID, Origin: from.Origin, Of: from.Of, Started: p.Now(),
+		Request: inspector.Request{
+			Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: r.Proto, Remote: r.RemoteAddr, Header: from.Header,
+		},
+	}
+	x := &c.x
+	if x.ID.IsZero() {
+		x.ID = p.NewID()
+	}
+	if x.Origin == "" {
+		x.Origin = inspector.Local
+	}
+	if x.Request.Target == "" {
+		x.Request.Target = r.URL.RequestURI()
+	}
+	if x.Request.Header == nil {
+		x.Request.Header = requestHead(tap, r)
+	}
+	c.in.open(c)
+	x.Request.Body = c.in.kept()
+	x.Request.Trailer = c.in.trailer()
+	switch {
+	case c.in.whole:
+		x.Verdict = p.Verifier.Verify(r.Header, c.in.buffered)
+		x.Slack = slack.Parse(r.Method, x.Request.Target, r.Header, c.in.buffered)
+	default:
+		x.Verdict = slack.Verdict{Status: slack.Unchecked, Detail: c.in.why}
+		x.Slack = slack.Parse(r.Method, x.Request.Target, r.Header, x.Request.Body.Bytes)
+	}
+	c.save()
+}
+
+// answer lets whoever is first in line answer: the guard, a rule, slackdev, the app.
+func (c *call) answer() {
+	switch {
+	case c.refused():
+		c.refuse()
+	case c.in.fault != "":
+		c.fail(http.StatusBadRequest, "bad_request", c.in.fault)
+	case c.answered():
+	case c.x.Slack.Kind == slack.SSLCheck && (c.x.Slack.Carries == "" || c.x.Verdict.Status != slack.Valid):
+		// Slack's own probe carries nothing and is unsigned. What somebody adds to it must
+		// not reach the app as if it had been verified.
+		c.reply(http.StatusOK, "", nil)
+	case c.r.Method == http.MethodConnect:
+		c.fail(http.StatusMethodNotAllowed, "method_not_allowed", "CONNECT is not for an app")
+	default:
+		c.forward()
+	}
+}
+
+// end records what became of the request, whatever happened to it.
+func (c *call) end() {
+	problem := recover()
+	if c.stop != nil {
+		c.stop()
+	}
+	c.in.release()
+	if problem != nil && problem != http.ErrAbortHandler { //nolint:errorlint // panics are compared by identity
+		c.x.Fault = fmt.Sprintf("slackdev failed on this request: %v", problem)
+		c.p.Log.Error("panic while serving", "problem", problem, "id", c.x.ID.String(), "stack", string(debug.Stack()))
+		if !c.out.started {
+			c.out.by = inspector.BySlackdev
+			http.Error(&c.out, "slackdev failed on this request", http.StatusInternalServerError)
+			problem = nil
+		}
+	}
+	c.finish()
+	if problem != nil || c.out.cut {
+		// The answer is not whole, and must not look so.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// finish records the answer, with what Slack would make of it.
+func (c *call) finish() {
+	x := &c.x
+	if !c.in.whole {
+		x.Request.Body = c.in.kept()
+		x.Request.Trailer = c.in.trailer()
+		x.Slack = slack.Parse(c.r.Method, x.Request.Target, c.r.Header, x.Request.Body.Bytes)
+	}
+	x.Elapsed = c.p.Now().Sub(x.Started)
+	c.out.end()
+	x.Response = c.out.response()
+	switch {
+	case x.Fault != "":
+	case x.Response == nil:
+		x.Fault = "there was no answer"
+	case c.out.late:
+		x.Fault = "the sender had hung up before the answer came"
+	case c.out.gone:
+		x.Fault = "the sender hung up in the middle of the answer"
+	}
+	answer := slack.Answer{Took: x.Elapsed, Whole: x.Response != nil && !x.Response.Body.Truncated() && !c.out.cut}
+	if x.Response != nil {
+		answer.Status, answer.Header, answer.Body = x.Response.Status, c.out.Header(), x.Response.Body.Bytes
+	}
+	x.Findings = slack.Lint(x.Slack, answer)
+	c.save()
+}
+
+// save hands a copy of what is known to the recorder. A history that cannot be
+// written is no reason to lose the request itself.
+func (c *call) save() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), saving)
+	defer cancel()
+	x := c.x
+	if err := c.p.Recorder.Save(ctx, &x); err != nil {
+		c.p.Log.Warn("not recorded", "id", x.ID.String(), "err", err)
+	}
+}
+
+// hungUp reports whether the sender has stopped waiting.
+func (c *call) hungUp() bool { return errors.Is(c.r.Context().Err(), context.Canceled) }
