@@ -1,0 +1,107 @@
+/**
+ * The rules: which answer in the app's place, how often they did, and what is wrong
+ * with their file.
+ *
+ * @import {Rule} from './types.js'
+ * @import {Store, Trouble} from './store.js'
+ */
+import { commandLine } from './copy.js';
+import { byId, h, icon, refill } from './dom.js';
+import * as F from './format.js';
+import { emptyForm, formOf } from './rule.js';
+import { ruleDialog } from './ruleform.js';
+import { T } from './texts.js';
+
+/**
+ * @param {Store} store
+ * @param {{put: (rule: Rule) => Promise<Trouble|null>, drop: (name: string) => Promise<void>, close: () => void, again: () => void}} hooks
+ */
+export function createRules(store, hooks) {
+  const view = byId('rules', HTMLDivElement);
+  /** @type {unknown} */
+  let drawn = null;
+
+  function add() {
+    ruleDialog({ title: T.form.newTitle, form: emptyForm(), save: hooks.put });
+  }
+
+  /** @param {Rule} rule */
+  function edit(rule) {
+    ruleDialog({ title: T.form.editTitle, form: formOf(rule), base: rule, save: hooks.put });
+  }
+
+  function draw() {
+    const { value, trouble } = store.state.rules;
+    const list = value?.rules ?? [];
+    refill(view,
+      h('header', { class: 'view-head' },
+        h('h2', null, T.rules.title),
+        h('button', { class: 'button primary', type: 'button', id: 'add-rule', click: add }, icon('plus'), T.rules.add),
+        h('button', { class: 'button quiet-button', type: 'button', id: 'close-rules', 'aria-label': T.rules.close, title: T.rules.close, click: hooks.close }, icon('cross'))),
+      h('div', { class: 'view-body' },
+        h('p', { class: 'quiet' }, T.rules.about),
+        value?.file && h('p', { class: 'quiet' }, `${T.rules.file}: `, h('bdi', { class: 'mono', id: 'rules-file' }, F.shown(value.file))),
+        trouble && h('div', { class: 'callout', 'data-tone': 'bad', id: 'rules-trouble' }, icon('warning'), h('span', null, T.rules.failed, ': ', F.brief(trouble.message, 300)),
+          h('button', { class: 'button', type: 'button', id: 'rules-again', click: hooks.again }, T.list.again)),
+        value?.error && h('div', { class: 'callout', 'data-tone': 'bad', id: 'rules-error', role: 'alert' }, icon('warning'),
+          h('div', null, h('p', null, T.rules.broken), h('pre', { class: 'text' }, F.shownLines(value.error.slice(0, 4000))))),
+        !value && !trouble && h('p', { class: 'quiet' }, T.rules.reading),
+        value && !list.length && h('div', { class: 'note' }, icon('rule', 'large'), h('h3', null, T.rules.none), h('p', { class: 'quiet' }, T.rules.noneHow), commandLine('slackdev mock add --name hello --kind slash_command --text "hi"')),
+        list.length > 0 && h('ol', { class: 'rule-list' }, ...list.map((rule) => drawRule(rule, edit, hooks.drop)))));
+  }
+
+  return {
+    render() {
+      const { route, rules } = store.state;
+      view.hidden = route.view !== 'rules';
+      if (view.hidden || drawn === rules) return;
+      drawn = rules;
+      draw();
+    },
+    focus: () => document.getElementById('add-rule')?.focus(),
+  };
+}
+
+/** @param {Rule} rule @param {(rule: Rule) => void} edit @param {(name: string) => Promise<void>} drop */
+function drawRule(rule, edit, drop) {
+  const name = F.brief(rule.name, 80);
+  const hits = rule.hits ?? 0;
+  const last = hits && rule.last ? F.timeOf(rule.last) : '';
+  return h('li', { class: 'rule', 'data-rule': rule.name, 'data-off': rule.off ? 'true' : null },
+    h('div', { class: 'rule-main' },
+      h('h3', null, h('bdi', null, name), rule.off && h('span', { class: 'badge', 'data-tone': 'mute' }, T.rules.off)),
+      h('p', { class: 'rule-line' }, h('span', { class: 'line-label' }, T.rules.when), ...conditions(rule)),
+      h('p', { class: 'rule-line' }, h('span', { class: 'line-label' }, T.rules.then), ...answer(rule)),
+      body(rule)),
+    h('p', { class: 'rule-hits', 'data-hits': hits },
+      h('b', null, hits ? T.rules.hits(hits) : T.rules.never),
+      rule.times ? h('span', { class: 'quiet' }, T.rules.left(rule.spent ? 0 : Math.max(0, rule.times - hits))) : null,
+      last && last !== '–' && h('span', { class: 'quiet' }, T.rules.last(last))),
+    h('div', { class: 'tool-group' },
+      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.rules.editNamed(name), title: T.rules.edit, 'data-do': 'edit', click: () => edit(rule) }, icon('edit')),
+      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.rules.removeNamed(name), title: T.rules.remove, 'data-do': 'remove', click: () => void drop(rule.name) }, icon('trash'))));
+}
+
+/** @param {Rule} rule */
+function conditions({ match }) {
+  const found = Object.entries(match).filter(([key, v]) => key !== 'any' && v);
+  if (!found.length) return [h('span', null, T.rules.any)];
+  return found.map(([key, v]) => h('bdi', { class: 'term' }, `${F.words(key)}: `, h('code', null, F.brief(String(v), 80))));
+}
+
+/** @param {Rule} rule */
+function answer({ answer: a, times }) {
+  const parts = [];
+  if (a.fault) parts.push(h('span', { class: 'term' }, T.rules.faults[a.fault] ?? F.words(a.fault)));
+  else parts.push(h('code', { class: 'term' }, a.status || 200));
+  for (const [name, v] of Object.entries(a.headers ?? {})) parts.push(h('bdi', { class: 'term mono' }, F.brief(`${name}: ${v}`, 80)));
+  if (a.delay) parts.push(h('span', { class: 'term' }, icon('clock'), F.brief(a.delay, 20)));
+  if (times) parts.push(h('span', { class: 'term' }, `${times} ${T.rules.times}`));
+  return parts;
+}
+
+/** @param {Rule} rule */
+function body({ answer: a }) {
+  const text = a.json !== undefined ? JSON.stringify(a.json) : (a.body ?? '');
+  return text ? h('pre', { class: 'rule-body' }, F.shownLines(text.slice(0, 400)) + (text.length > 400 ? '…' : '')) : null;
+}
