@@ -1,0 +1,270 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/slackdev/slackdev/tunnel/wire"
+)
+
+const (
+	maxNotes     = 64 // that a session which comes late can still read
+	maxSessions  = 4  // of one client at once
+	maxBindAddr  = 255
+	defaultPort  = 80 // for those who leave the port to the relay
+	madeUpTries  = 8
+	aheadVersion = "SSH-2.0-slackdev"
+)
+
+// client is a connection that has logged in.
+type client struct {
+	s       *server
+	conn    *ssh.ServerConn
+	watched *watchedConn
+	key     ssh.PublicKey
+	id      string // the key's fingerprint
+	// ahead says that channels may be opened to this client before there is a
+	// request for them. An app of its own behind `ssh -R` may serve one
+	// connection at a time, and would wait for ever on one that stays silent.
+	ahead    bool
+	gone     chan struct{} // closed when the connection has ended
+	tasks    sync.WaitGroup
+	sessions atomic.Int32
+
+	mu       sync.Mutex // guards the rest
+	forwards map[wire.ForwardRequest]*tunnel
+	notes    []note
+	noted    chan struct{} // closed, and made anew, with each note
+}
+
+// note is a line that the client's sessions show: a URL on standard output, what
+// went wrong on standard error.
+type note struct {
+	n    int // counts from 1
+	text string
+	bad  bool
+}
+
+// newClient takes the identity from the connection's permissions.
+func (s *server) newClient(conn *ssh.ServerConn, watched *watchedConn) (*client, error) {
+	key, err := ssh.ParsePublicKey([]byte(conn.Permissions.Extensions[extKey]))
+	if err != nil {
+		return nil, fmt.Errorf("read the client's key: %w", err)
+	}
+	return &client{
+		s: s, conn: conn, watched: watched,
+		key: key, id: conn.Permissions.Extensions[extFingerprint],
+		ahead:    strings.HasPrefix(string(conn.ClientVersion()), aheadVersion),
+		gone:     make(chan struct{}),
+		forwards: map[wire.ForwardRequest]*tunnel{},
+		noted:    make(chan struct{}),
+	}, nil
+}
+
+// serve blocks until the connection has ended and everything that came of it.
+func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	c.s.log.Info("client connected", "from", c.conn.RemoteAddr(), "key", c.id)
+	c.tasks.Go(c.keepAlive)
+	c.tasks.Go(func() { c.takeRequests(requests) })
+	for nc := range channels {
+		c.takeChannel(nc)
+	}
+	close(c.gone)
+	c.mu.Lock()
+	tunnels := make([]*tunnel, 0, len(c.forwards))
+	for _, t := range c.forwards {
+		tunnels = append(tunnels, t)
+	}
+	c.mu.Unlock()
+	for _, t := range tunnels {
+		t.leave()
+	}
+	c.tasks.Wait()
+	c.s.log.Info("client gone", "from", c.conn.RemoteAddr(), "key", c.id)
+}
+
+// takeRequests answers the global requests.
+func (c *client) takeRequests(requests <-chan *ssh.Request) {
+	for req := range requests {
+		switch req.Type {
+		case "tcpip-forward":
+			c.takeForward(req)
+		case "cancel-tcpip-forward":
+			var bind wire.ForwardRequest
+			err := ssh.Unmarshal(req.Payload, &bind)
+			req.Reply(err == nil && c.cancel(bind), nil)
+		case "keepalive@openssh.com":
+			req.Reply(true, nil)
+		default:
+			req.Reply(false, nil)
+		}
+	}
+}
+
+func (c *client) takeForward(req *ssh.Request) {
+	var bind wire.ForwardRequest
+	err := ssh.Unmarshal(req.Payload, &bind)
+	var payload []byte
+	if err == nil && bind.BindPort == 0 {
+		bind.BindPort = defaultPort
+		payload = ssh.Marshal(wire.ForwardReply{BindPort: defaultPort})
+	}
+	var t *tunnel
+	if err == nil {
+		t, err = c.forward(bind)
+	}
+	if err != nil {
+		c.s.log.Info("forward refused", "key", c.id, "err", err)
+		req.Reply(false, nil)
+		c.note("error: "+err.Error(), true)
+		return
+	}
+	c.s.log.Info("tunnel up", "name", t.name.label, "key", c.id)
+	req.Reply(true, payload)
+	c.note("URL: "+c.s.url(t.name.label).String(), false)
+	t.warm()
+}
+
+// forward makes a tunnel of what the client asked for. The errors are for its owner.
+func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
+	if len(bind.BindAddr) > maxBindAddr || bind.BindPort > 65535 {
+		return nil, errors.New("the forward is malformed")
+	}
+	if c.s.Allow != nil && !c.s.Allow(c.key) {
+		return nil, errors.New("this key may no longer use this relay")
+	}
+	c.mu.Lock()
+	held := map[string]bool{}
+	for b, t := range c.forwards {
+		if t.closed() { // a newer connection has the name
+			delete(c.forwards, b)
+			continue
+		}
+		held[t.name.label] = true
+	}
+	_, twice := c.forwards[bind]
+	c.mu.Unlock()
+	if twice {
+		return nil, errors.New("this connection has this forward already")
+	}
+	if len(held) >= c.s.limits.Forwards {
+		return nil, fmt.Errorf("this connection has %d forwards already", len(held))
+	}
+	t := &tunnel{client: c, bind: bind}
+	before, err := c.claim(t, held)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.forwards[bind] = t
+	c.mu.Unlock()
+	if before != nil {
+		before.close()
+		before.client.note("notice: "+t.name.label+" has moved to a newer connection of this key", true)
+	}
+	return t, nil
+}
+
+// claim finds a name for t: the one that is wanted, or one that is made up.
+func (c *client) claim(t *tunnel, held map[string]bool) (before *tunnel, err error) {
+	label := c.s.names.wanted(t.bind.BindAddr)
+	if held[label] {
+		return nil, fmt.Errorf("this connection has the name %s already", label)
+	}
+	if label != "" {
+		return c.s.names.claim(label, c.id, t)
+	}
+	for nth := range madeUpTries + len(held) {
+		if label = madeUp(c.id, nth); held[label] {
+			continue
+		}
+		if before, err = c.s.names.claim(label, c.id, t); err == nil {
+			break
+		}
+	}
+	return before, err
+}
+
+func (c *client) cancel(bind wire.ForwardRequest) bool {
+	if bind.BindPort == 0 {
+		bind.BindPort = defaultPort
+	}
+	c.mu.Lock()
+	t := c.forwards[bind]
+	delete(c.forwards, bind)
+	c.mu.Unlock()
+	if t == nil {
+		return false
+	}
+	t.leave()
+	c.s.log.Info("tunnel down", "name", t.name.label, "key", c.id)
+	return true
+}
+
+// note adds a line for the sessions.
+func (c *client) note(text string, bad bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 1
+	if len(c.notes) > 0 {
+		n = c.notes[len(c.notes)-1].n + 1
+	}
+	if len(c.notes) == maxNotes {
+		c.notes = append(c.notes[:0], c.notes[1:]...)
+	}
+	c.notes = append(c.notes, note{n: n, text: text, bad: bad})
+	close(c.noted)
+	c.noted = make(chan struct{})
+}
+
+// notesAfter gives the lines after the nth, and what is closed when there are more.
+func (c *client) notesAfter(n int) ([]note, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := 0
+	for i < len(c.notes) && c.notes[i].n <= n {
+		i++
+	}
+	return append([]note(nil), c.notes[i:]...), c.noted
+}
+
+// keepAlive asks for a sign of life when there is none, and closes a connection
+// that stays silent. Any byte is a sign.
+func (c *client) keepAlive() {
+	every := c.s.limits.KeepAlive
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	var asking atomic.Bool
+	for {
+		select {
+		case <-c.gone:
+			return
+		case <-ticks.C:
+		}
+		switch silence := c.watched.silence(); {
+		case silence >= 3*every:
+			c.s.log.Warn("client is silent", "key", c.id, "for", silence)
+			c.conn.Close()
+			return
+		case silence >= every && asking.CompareAndSwap(false, true):
+			// SendRequest has no deadline: only Close ends it.
+			c.tasks.Go(func() {
+				c.conn.SendRequest("keepalive@openssh.com", true, nil)
+				asking.Store(false)
+			})
+		}
+	}
+}
+
+// alive asks whether the connection is still there: an end of a channel that came
+// with the end of the connection was not the app's.
+func (c *client) alive() bool {
+	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+	return err == nil
+}

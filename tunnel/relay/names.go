@@ -1,0 +1,183 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxLabel is the longest DNS label (RFC 1035, section 2.3.4).
+const maxLabel = 63
+
+// reserved are the names that nobody can have, because people would take what is
+// behind them for a part of the relay, or because machines look for them.
+const reserved = " www admin administrator api relay localhost local slackdev status health login auth account accounts" +
+	" mail smtp imap pop ftp ssh ns ns1 ns2 mx dns autoconfig autodiscover wpad isatap root support help docs static" +
+	" assets cdn metrics internal dashboard broadcasthost postmaster abuse security "
+
+// name is a label, and who has it.
+type name struct {
+	label string
+	owner string                 // the fingerprint of the key that asked first
+	live  atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down
+	busy  atomic.Int32           // requests under way
+	left  time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
+}
+
+// registry knows which name belongs to whom, for as long as the relay runs. It is
+// safe for many goroutines.
+type registry struct {
+	domain string // in lower case, without a dot at either end
+	limits *Limits
+
+	mu    sync.RWMutex // guards what follows, and every name.left
+	names map[string]*name
+	owned map[string]int // names by owner
+}
+
+func newRegistry(domain string, limits *Limits) *registry {
+	return &registry{domain: domain, limits: limits, names: map[string]*name{}, owned: map[string]int{}}
+}
+
+// claim makes t the tunnel of label, for owner, and gives the tunnel that was
+// there before. The errors are sentences for the owner.
+func (g *registry) claim(label, owner string, t *tunnel) (before *tunnel, err error) {
+	if err := checkLabel(label); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.names[label]
+	switch {
+	case n == nil:
+		if g.owned[owner] >= g.limits.NamesPerKey {
+			return nil, fmt.Errorf("this key has %d names already", g.owned[owner])
+		}
+		if len(g.names) >= g.limits.Names && !g.evict() {
+			return nil, errors.New("the relay has no room for another name")
+		}
+		n = &name{label: label, owner: owner}
+		g.names[label] = n
+		g.owned[owner]++
+	case n.owner != owner:
+		return nil, fmt.Errorf("the name %s belongs to another key", label)
+	}
+	t.name = n // before anybody can find t
+	return n.live.Swap(t), nil
+}
+
+// evict forgets the name that has been down longest, if that is long enough for
+// nobody to miss it. The caller holds g.mu.
+func (g *registry) evict() bool {
+	var oldest *name
+	for _, n := range g.names {
+		if n.live.Load() == nil && (oldest == nil || n.left.Before(oldest.left)) {
+			oldest = n
+		}
+	}
+	if oldest == nil || time.Since(oldest.left) < g.limits.NameKept {
+		return false
+	}
+	delete(g.names, oldest.label)
+	if g.owned[oldest.owner]--; g.owned[oldest.owner] == 0 {
+		delete(g.owned, oldest.owner)
+	}
+	return true
+}
+
+// leave ends t's hold on its name, unless a newer tunnel has it. The name stays its
+// owner's.
+func (g *registry) leave(t *tunnel) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.name.live.CompareAndSwap(t, nil) {
+		t.name.left = time.Now()
+	}
+}
+
+// find gives the name that host, as a request has it, is for; nil if there is none.
+func (g *registry) find(host []byte) *name {
+	var room [maxLabel + 1]byte
+	label, ok := g.label(host, room[:0])
+	if !ok {
+		return nil
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.names[string(label)]
+}
+
+// label cuts the label out of LABEL.DOMAIN, in any case, with or without a port
+// and a final dot, and appends it to dst.
+func (g *registry) label(host, dst []byte) ([]byte, bool) {
+	if i := bytes.IndexByte(host, ':'); i >= 0 {
+		host = host[:i]
+	}
+	host = bytes.TrimSuffix(host, []byte("."))
+	cut := len(host) - len(g.domain) - 1
+	if cut < 1 || cut > maxLabel || host[cut] != '.' {
+		return nil, false
+	}
+	for i := range len(g.domain) {
+		if lower(host[cut+1+i]) != g.domain[i] {
+			return nil, false
+		}
+	}
+	for _, c := range host[:cut] {
+		dst = append(dst, lower(c))
+	}
+	return dst, true
+}
+
+// wanted gives the label that a forward's bind address asks for, or "" if it
+// leaves the choice to the relay.
+func (g *registry) wanted(bind string) string {
+	switch bind {
+	case "", "localhost", "0.0.0.0", "*", "::", "127.0.0.1", "::1":
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(bind), "."+g.domain)
+}
+
+// checkLabel says why label cannot be a name.
+func checkLabel(label string) error {
+	if len(label) == 0 || len(label) > maxLabel {
+		return fmt.Errorf("a name has 1 to %d characters", maxLabel)
+	}
+	for i := range len(label) {
+		c := label[i]
+		inside := i > 0 && i < len(label)-1
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' && inside) {
+			return errors.New("a name has the letters a to z, digits, and hyphens between them")
+		}
+	}
+	if len(label) > 3 && label[2:4] == "--" { // xn--, and what may come
+		return errors.New("a name cannot have hyphens in its third and fourth place")
+	}
+	if strings.Contains(reserved, " "+label+" ") {
+		return fmt.Errorf("the name %s is reserved", label)
+	}
+	return nil
+}
+
+// The words of made-up names, 32 of each.
+const (
+	adjectives = "amber brave brisk calm clear coral crisp eager early fair fancy fresh gentle glad golden happy" +
+		" honest jolly keen kind light lively lucky merry mild neat noble proud quick quiet sunny swift"
+	animals = "badger beaver bison camel crane deer dove eagle falcon ferret finch fox gecko hare heron ibis" +
+		" jay koala lark lemur lynx marten mole moose otter owl panda puffin raven robin seal wren"
+)
+
+// madeUp gives the nth name that the relay makes up for a key: the same every
+// time, so that the URL stays, and with 30 bits of the fingerprint's hash.
+func madeUp(fingerprint string, nth int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "slackdev relay name %d of %s", nth, fingerprint))
+	tail := strings.ToLower(base32.StdEncoding.EncodeToString(sum[2:]))[:4]
+	return strings.Fields(adjectives)[sum[0]%32] + "-" + strings.Fields(animals)[sum[1]%32] + "-" + tail
+}

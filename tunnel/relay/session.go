@@ -1,0 +1,115 @@
+package relay
+
+import (
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// takeChannel accepts sessions and refuses all else: a relay forwards from the
+// public to its clients and never the other way.
+func (c *client) takeChannel(nc ssh.NewChannel) {
+	if nc.ChannelType() != "session" {
+		nc.Reject(ssh.Prohibited, "only sessions and remote forwards are allowed here")
+		return
+	}
+	if c.sessions.Add(1) > maxSessions {
+		c.sessions.Add(-1)
+		nc.Reject(ssh.ResourceShortage, "too many sessions")
+		return
+	}
+	ch, requests, err := nc.Accept()
+	if err != nil {
+		c.sessions.Add(-1)
+		return
+	}
+	c.tasks.Go(func() {
+		defer c.sessions.Add(-1)
+		s := &session{client: c, Channel: ch, hangUp: make(chan struct{})}
+		c.tasks.Go(s.readInput)
+		s.serve(requests)
+	})
+}
+
+// session is what a person with `ssh -R` sees: the URLs, until they press Ctrl-C.
+// Nothing is ever executed.
+type session struct {
+	ssh.Channel
+	client  *client
+	hangUp  chan struct{} // closed when they have
+	pty     bool
+	started bool
+	shown   int // notes
+}
+
+// serve blocks until the channel is closed.
+func (s *session) serve(requests <-chan *ssh.Request) {
+	hangUp := s.hangUp
+	for {
+		var noted <-chan struct{}
+		if s.started {
+			noted = s.show()
+		}
+		select {
+		case req, ok := <-requests:
+			if !ok {
+				return
+			}
+			req.Reply(s.take(req), nil)
+		case <-noted:
+		case <-hangUp:
+			hangUp = nil
+			s.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{0}))
+			s.Close()
+		}
+	}
+}
+
+func (s *session) take(req *ssh.Request) bool {
+	switch req.Type {
+	case "pty-req":
+		s.pty = true
+		return true
+	case "shell", "exec":
+		first := !s.started
+		s.started = true
+		return first
+	}
+	return false
+}
+
+// show writes the notes that are new, and gives what is closed when there are more.
+func (s *session) show() <-chan struct{} {
+	notes, more := s.client.notesAfter(s.shown)
+	for _, n := range notes {
+		s.shown = n.n
+		line := n.text + "\n"
+		if s.pty {
+			line = n.text + "\r\n"
+		}
+		out := s.Channel.Write
+		if n.bad {
+			out = s.Stderr().Write
+		}
+		if _, err := out([]byte(line)); err != nil {
+			return more
+		}
+	}
+	return more
+}
+
+// readInput waits for Ctrl-C, or Ctrl-D. The end of input is neither: it comes at
+// once where standard input is not a terminal.
+func (s *session) readInput() {
+	var buf [64]byte
+	for {
+		n, err := s.Read(buf[:])
+		if strings.ContainsAny(string(buf[:n]), "\x03\x04") {
+			close(s.hangUp)
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package sshtunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/slackdev/slackdev/tunnel"
+	"github.com/slackdev/slackdev/tunnel/wire"
+	"golang.org/x/crypto/ssh"
+)
+
+// The bounds of one tunnel. What is beyond them is refused at the server.
+const (
+	maxWaiting = 128  // connections that nobody has accepted
+	maxConns   = 2048 // connections in all
+)
+
+// Tunnel is one SSH connection and the forward that it carries. Connections are
+// *Conn. All methods are safe for use by many goroutines.
+type Tunnel struct {
+	profile Profile
+	link    *link
+	conn    ssh.Conn
+	text    *transcript
+	session *session
+	log     *slog.Logger
+	url     *url.URL // set by establish
+	port    int      // that the server gave, set by establish
+
+	once sync.Once
+	over chan struct{} // closed when the tunnel has ended
+	why  error         // set before over is closed
+
+	work sync.WaitGroup
+	wait chan net.Conn // that nobody has accepted
+
+	mu    sync.Mutex         // guards conns
+	conns map[*Conn]struct{} // whose pumps run
+}
+
+var (
+	_ tunnel.Tunnel  = (*Tunnel)(nil)
+	_ tunnel.Noticer = (*Tunnel)(nil)
+)
+
+// newTunnel takes a login over. Its goroutines end when the link does.
+func newTunnel(profile Profile, l *link, in *login, text *transcript, log *slog.Logger) *Tunnel {
+	t := &Tunnel{
+		profile: profile, link: l, conn: in.conn, text: text, log: log,
+		over: make(chan struct{}), wait: make(chan net.Conn, maxWaiting), conns: make(map[*Conn]struct{}),
+	}
+	t.session = &session{tunnel: t, ended: make(chan struct{})}
+	t.work.Go(func() {
+		ssh.DiscardRequests(in.reqs) // answers no, which is all that a keep-alive wants
+	})
+	t.work.Go(func() { t.channels(in.chans) })
+	return t
+}
+
+// URL is the public address.
+func (t *Tunnel) URL() *url.URL { return t.url }
+
+// Addr is the public address.
+func (t *Tunnel) Addr() net.Addr { return textAddr(t.url.String()) }
+
+// Notices gives what the server said besides the URL since the last call.
+func (t *Tunnel) Notices() []string { return t.text.takeNotices() }
+
+// Accept waits for a connection. When the tunnel is lost it says why, as far as the
+// server did; after Close it returns net.ErrClosed.
+func (t *Tunnel) Accept() (net.Conn, error) {
+	select {
+	case <-t.over: // first, so that nothing is accepted after the end
+		return nil, t.why
+	default:
+	}
+	select {
+	case c := <-t.wait:
+		return c, nil
+	case <-t.over:
+		return nil, t.why
+	}
+}
+
+// Close ends the tunnel and all of its connections, and waits for its goroutines.
+func (t *Tunnel) Close() error {
+	t.end(net.ErrClosed)
+	t.work.Wait()
+	return nil
+}
+
+// end makes why the reason, if there is none yet, and frees everything that waits
+// for the server.
+func (t *Tunnel) end(why error) {
+	t.once.Do(func() {
+		t.why = why
+		close(t.over)
+	})
+	if err := t.link.Close(); err != nil {
+		t.log.Debug("link closed", "err", err)
+	}
+	t.text.stop()
+}
+
+// lost is why connections end, once the link has; nil before.
+func (t *Tunnel) lost() error {
+	if t.link.over.Load() {
+		return ErrLost
+	}
+	return nil
+}
+
+// channels takes what the server opens until the connection ends.
+func (t *Tunnel) channels(chans <-chan ssh.NewChannel) {
+	for c := range chans {
+		t.accept(c)
+	}
+	err := fmt.Errorf("lost the connection to %s: %w", t.profile.addr(), t.conn.Wait())
+	<-t.session.ended // its last words are worth waiting for, and at hand
+	t.end(withWords(err, t.text))
+	t.mu.Lock()
+	conns := make([]*Conn, 0, len(t.conns))
+	for c := range t.conns {
+		conns = append(conns, c)
+	}
+	t.mu.Unlock()
+	for _, c := range conns {
+		c.abort(ErrLost)
+	}
+}
+
+// accept takes one channel. The tunnel has one forward, so that every forwarded
+// channel is its: what address and port a server names in it differs from server to
+// server (a host name, the port that was asked for or the one that was given).
+func (t *Tunnel) accept(c ssh.NewChannel) {
+	if c.ChannelType() != wire.ForwardedChannel {
+		t.reject(c, ssh.UnknownChannelType, "only forwarded connections are taken here")
+		return
+	}
+	open, err := parseForwardedOpen(c.ExtraData())
+	if err != nil {
+		t.log.Warn("forwarded connection refused", "err", err)
+		t.reject(c, ssh.ConnectionFailed, "malformed request")
+		return
+	}
+	t.mu.Lock()
+	full := len(t.conns) >= maxConns
+	t.mu.Unlock()
+	if full || len(t.wait) == cap(t.wait) { // only this goroutine adds to either
+		t.reject(c, ssh.ResourceShortage, "too many connections")
+		return
+	}
+	ch, reqs, err := c.Accept()
+	if err != nil {
+		return // the connection is ending
+	}
+	conn := newConn(ch, textAddr(t.profile.addr()), originAddr(open), t.lost)
+	t.mu.Lock()
+	t.conns[conn] = struct{}{}
+	t.mu.Unlock()
+	t.work.Go(func() {
+		conn.serve(reqs)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.conns, conn)
+	})
+	t.wait <- conn
+}
+
+func (t *Tunnel) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) {
+	if err := c.Reject(why, text); err != nil {
+		t.log.Debug("channel rejected", "err", err)
+	}
+}
+
+// watch ends the tunnel when its server is silent for too long.
+func (t *Tunnel) watch(k KeepAlive) {
+	k = k.orDefault()
+	var asking atomic.Bool // SendRequest holds a lock until the answer comes, or the link is closed
+	ask := func() {
+		if asking.Swap(true) {
+			return
+		}
+		t.work.Go(func() {
+			defer asking.Store(false)
+			if _, _, err := t.conn.SendRequest(wire.KeepAliveName, true, nil); err != nil {
+				t.log.Debug("keep-alive", "err", err)
+			}
+		})
+	}
+	t.work.Go(func() {
+		if k.watch(t.over, t.link, ask) {
+			t.end(fmt.Errorf("%s has not answered for %v", t.profile.addr(), k.limit()))
+		}
+	})
+}
+
+// establish asks for the forward and for a session in one flight, and waits until
+// the URL is known. The forward goes out first: services look at what is forwarded
+// when the session begins.
+func (t *Tunnel) establish(ctx context.Context) error {
+	granted := make(chan error, 1)
+	sent := t.link.nextWrite()
+	t.work.Go(func() { granted <- t.forward() })
+	select {
+	case <-sent:
+	case <-t.over:
+	case <-ctx.Done():
+	}
+	if t.profile.Session == SessionNone {
+		close(t.session.ended)
+	} else {
+		t.work.Go(t.session.run)
+	}
+	if err := <-granted; err != nil { // comes in any case: when ctx ends, it closes the link
+		return t.session.explain(err)
+	}
+	switch {
+	case t.profile.Announce.URL != nil:
+		t.url = t.profile.Announce.URL
+	case t.profile.Announce.Forward:
+		t.url = forwardURL(t.profile.Host, t.port)
+	default:
+		u, err := t.session.awaitURL(ctx)
+		if err != nil {
+			return err
+		}
+		t.url = u
+	}
+	return nil
+}
+
+// forward sends tcpip-forward and sets the port.
+func (t *Tunnel) forward() error {
+	ask := wire.ForwardRequest{BindAddr: t.profile.Bind, BindPort: uint32(t.profile.BindPort)}
+	ok, reply, err := t.conn.SendRequest(wire.ForwardName, true, ssh.Marshal(&ask))
+	if err != nil {
+		return fmt.Errorf("ask for a forward: %w", err)
+	}
+	if !ok {
+		return &tunnel.RefusedError{
+			Op:  "ask for " + describe(ask),
+			Err: errors.New("the server refuses to forward it"),
+		}
+	}
+	t.port = t.profile.BindPort
+	var got wire.ForwardReply
+	if t.port == 0 && ssh.Unmarshal(reply, &got) == nil {
+		t.port = int(got.BindPort & 0xffff)
+	}
+	if t.port == 0 && t.profile.Announce.Forward {
+		return errors.New("ask for a forward: the server does not say which port it gave")
+	}
+	return nil
+}
+
+// describe names a forward for a person.
+func describe(r wire.ForwardRequest) string {
+	port := strconv.FormatUint(uint64(r.BindPort), 10)
+	switch {
+	case r.BindAddr == "" && r.BindPort == 0:
+		return "a port"
+	case r.BindAddr == "":
+		return "port " + port
+	}
+	return net.JoinHostPort(r.BindAddr, port)
+}
+
+// parseForwardedOpen reads the extra data of a forwarded-tcpip channel.
+func parseForwardedOpen(extra []byte) (wire.ForwardedOpen, error) {
+	var open wire.ForwardedOpen
+	if len(extra) > 4<<10 {
+		return open, errors.New("forwarded channel: addresses too long")
+	}
+	if err := ssh.Unmarshal(extra, &open); err != nil {
+		return open, fmt.Errorf("forwarded channel: %w", err)
+	}
+	return open, nil
+}
+
+// originAddr is the public peer's address. A server may say anything here; what is
+// no address is cleaned and shortened, for it ends in logs.
+func originAddr(open wire.ForwardedOpen) net.Addr {
+	port := int(open.OriginPort & 0xffff)
+	if ip := net.ParseIP(open.OriginAddr); ip != nil {
+		return &net.TCPAddr{IP: ip, Port: port}
+	}
+	host := "unknown"
+	if hostName(open.OriginAddr) {
+		host = open.OriginAddr
+	}
+	return textAddr(net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// textAddr is an address on the far side of an SSH server.
+type textAddr string
+
+func (textAddr) Network() string  { return "ssh" }
+func (a textAddr) String() string { return string(a) }
