@@ -3,7 +3,6 @@ package webui
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -325,8 +324,9 @@ func (h *hub) current(b *browser, m *websocket.PreparedMessage) (*websocket.Prep
 	return prepare(message{Type: "resync", Seq: &h.last})
 }
 
+// bye says why the connection closes. It closes either way.
 func bye(conn *websocket.Conn, code int, why string) {
-	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, why), time.Now().Add(byeTime)) // courtesy: the connection closes either way
+	_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, why), time.Now().Add(byeTime))
 }
 
 func prepare(m message) (*websocket.PreparedMessage, error) {
@@ -336,7 +336,7 @@ func prepare(m message) (*websocket.PreparedMessage, error) {
 	}
 	prepared, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
 	if err != nil {
-		return nil, errors.Join(errors.New("prepare a websocket message"), err)
+		return nil, fmt.Errorf("prepare a websocket message: %w", err)
 	}
 	return prepared, nil
 }

@@ -1,0 +1,153 @@
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+const (
+	keyApp   = "app"
+	keyLocal = "local"
+	keyRules = "rules"
+)
+
+// option is one thing that can be chosen: keep in a file, SLACKDEV_KEEP in the
+// environment, --keep when typed. Everywhere it is text, read by set, in which
+// relative paths count from base.
+type option struct {
+	key   string
+	usage string // `words` in backquotes name the value in the help
+	def   string
+	list  bool // a file may give a list
+	flag  bool // a flag that needs no value
+	set   func(c *Config, text, base string) error
+	get   func(c *Config) string
+}
+
+// options lists all of them, in the order of the documentation.
+func options() []option {
+	return []option{
+		{
+			key: keyApp, usage: "the `port or URL` of your app",
+			set: func(c *Config, s, _ string) (err error) { c.App, err = parseApp(s); return },
+			get: func(c *Config) string { return urlText(c.App) },
+		}, {
+			key: "via", def: "auto", usage: "the `tunnel`: auto, embedded, none, pinggy, localhost.run, serveo, relay://HOST, ssh://[USER@]HOST[:PORT], sish://HOST",
+			set: func(c *Config, s, _ string) (err error) { c.Via, err = parseVia(s); return },
+			get: func(c *Config) string { return c.Via },
+		}, {
+			key: "name", usage: "the public `name` to ask for (default: you-project)",
+			set: func(c *Config, s, _ string) (err error) { c.Name, err = parseName(s); return },
+			get: func(c *Config) string { return c.Name },
+		}, {
+			key: "path", def: "/slack/events", usage: "the `path` that Slack posts to",
+			set: func(c *Config, s, _ string) (err error) { c.Path, err = parsePath(s); return },
+			get: func(c *Config) string { return c.Path },
+		}, {
+			key: keyLocal, def: "127.0.0.1:4040", usage: "the `address` of the local API and page",
+			set: func(c *Config, s, _ string) (err error) { c.Local, err = parseLocal(s); return },
+			get: func(c *Config) string { return c.Local },
+		}, {
+			key: "enforce", def: "false", flag: true, usage: "refuse requests whose signature is not valid",
+			set: func(c *Config, s, _ string) (err error) { c.Enforce, err = parseBool(s); return },
+			get: func(c *Config) string { return strconv.FormatBool(c.Enforce) },
+		}, {
+			key: "refuse_status", def: "401", usage: "the `status` of a refusal: 401 or 403",
+			set: func(c *Config, s, _ string) (err error) { c.RefuseStatus, err = parseRefusal(s); return },
+			get: func(c *Config) string { return strconv.Itoa(c.RefuseStatus) },
+		}, {
+			key: keyRules, usage: "the `file` of rules that answer in the app's place (default: the project's slackdev.yaml)",
+			set: func(c *Config, s, base string) (err error) { c.Rules, err = parseFile(s, base); return },
+			get: func(c *Config) string { return c.Rules },
+		}, {
+			key: "store", usage: "where the history is kept: a `path`, or memory (default: a file per project)",
+			set: func(c *Config, s, base string) (err error) { c.Store, err = parseStore(s, base); return },
+			get: func(c *Config) string { return c.Store },
+		}, {
+			key: "keep", def: "1MiB", usage: "the most that is kept of each body, a `size` like 512k or 4MiB",
+			set: func(c *Config, s, _ string) (err error) { c.Keep, err = parseSize(s, 0, 1<<30); return },
+			get: func(c *Config) string { return sizeText(c.Keep) },
+		}, {
+			key: "max_exchanges", def: "100000", usage: "the `number` of requests that are kept",
+			set: func(c *Config, s, _ string) (err error) { c.MaxExchanges, err = parseCount(s); return },
+			get: func(c *Config) string { return strconv.Itoa(c.MaxExchanges) },
+		}, {
+			key: "max_size", def: "2GiB", usage: "the `size` of all that is kept",
+			set: func(c *Config, s, _ string) (err error) { c.MaxSize, err = parseSize(s, 1<<20, 1<<50); return },
+			get: func(c *Config) string { return sizeText(c.MaxSize) },
+		}, {
+			key: "color", def: "auto", usage: "`when` to use colours: auto, always or never",
+			set: func(c *Config, s, _ string) (err error) { c.Color, err = parseColor(s); return },
+			get: func(c *Config) string { return c.Color },
+		}, {
+			key: "public_url", usage: "the public `URL`, where something else than slackdev carries it",
+			set: func(c *Config, s, _ string) (err error) { c.PublicURL, err = parsePublic(s); return },
+			get: func(c *Config) string { return urlText(c.PublicURL) },
+		}, {
+			key: "hosts", list: true, usage: "more `names` under which the local API answers, with commas",
+			set: func(c *Config, s, _ string) (err error) { c.Hosts, err = parseHosts(s); return },
+			get: func(c *Config) string { return strings.Join(c.Hosts, ",") },
+		}, {
+			key: "signing_secret_file", usage: "a `file` of signing secrets, one a line",
+			set: func(c *Config, s, base string) (err error) { c.SecretFile, err = parseFile(s, base); return },
+			get: func(c *Config) string { return c.SecretFile },
+		},
+	}
+}
+
+// AddFlags gives a command the flags of some options, by key; without keys, of all
+// that can be flags.
+func AddFlags(flags *pflag.FlagSet, keys ...string) {
+	wanted := map[string]bool{}
+	for _, key := range keys {
+		wanted[key] = true
+	}
+	for _, o := range options() {
+		switch {
+		case o.key == keyApp || len(keys) > 0 && !wanted[o.key]:
+		case o.flag:
+			flags.Bool(flagName(o.key), false, o.usage)
+		default:
+			flags.String(flagName(o.key), o.def, o.usage)
+		}
+	}
+}
+
+// Given collects what was typed, for Load.
+func Given(flags *pflag.FlagSet) map[string]string {
+	given := map[string]string{}
+	for _, o := range options() {
+		if f := flags.Lookup(flagName(o.key)); f != nil && f.Changed {
+			given[o.key] = f.Value.String()
+		}
+	}
+	return given
+}
+
+func urlText(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Redacted()
+}
+
+func parseFile(text, base string) (string, error) {
+	if strings.TrimSpace(text) == "" {
+		return "", &problem{text: "the path is blank"}
+	}
+	if !filepath.IsAbs(text) {
+		text = filepath.Join(base, text)
+	}
+	return filepath.Clean(text), nil
+}
+
+func parseStore(text, base string) (string, error) {
+	if text == "memory" {
+		return text, nil
+	}
+	return parseFile(text, base)
+}

@@ -1,0 +1,168 @@
+// Package console is what a person watches in the terminal while slackdev works: the
+// first screen, a line for every request, what becomes of the tunnel, and errors with
+// what to type next. It also writes the same as NDJSON for programs.
+//
+// It only formats: what it shows is handed to it. Texts from strangers (Slack's
+// users, the app, a tunnel service) are masked, stripped of everything that a
+// terminal would obey, and bounded. It never moves the cursor, so that what it
+// writes reads the same in a pipe.
+package console
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fatih/color"
+	"golang.org/x/term"
+
+	"github.com/slackdev/slackdev/inspector/slack"
+	"github.com/slackdev/slackdev/tunnel"
+)
+
+// Console writes for a person. Fields are set before the first call; the methods are
+// safe for many goroutines, and each writes whole lines. What cannot be written (the
+// terminal was closed) is lost, and nothing fails for it.
+type Console struct {
+	Out   io.Writer
+	Color bool
+	Width int            // columns, 0 where nobody watches: then nothing is made to fit
+	Zone  *time.Location // nil: time.Local
+	Now   func() time.Time
+
+	mu     sync.Mutex // guards the rest, and that lines are not mixed
+	totals totals
+	said   map[string]bool // troubles and notices that need no repeating
+	fault  string          // the last one that was told in full
+	tunnel tunnel.Status   // the last one that came
+	lost   map[string]bool // why it is not up, as far as it was told
+	path   string          // where Slack posts, for a new URL
+	ready  bool
+}
+
+// Width is the number of columns of the terminal behind a stream, 0 when there is none.
+func Width(stream any) int {
+	f, ok := stream.(interface{ Fd() uintptr })
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// Trouble says what is wrong and what can be done about it, once for each key until
+// Healed is called with it. The hint may be empty.
+func (c *Console) Trouble(key, text, hint string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.once(key) {
+		return
+	}
+	c.print(c.stamp() + "  " + c.paint(red, "! "+clean(text)) + "\n")
+	if hint != "" {
+		c.print(strings.Repeat(" ", titleColumn) + clean(hint) + "\n")
+	}
+}
+
+// Healed says that a trouble is over, if it was told.
+func (c *Console) Healed(key, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.said[key] {
+		return
+	}
+	delete(c.said, key)
+	c.print(c.stamp() + "  " + c.paint(green, "● "+clean(text)) + "\n")
+}
+
+// Notice says something that needs no answer, such as what a service told in its
+// banner; the same text only once.
+func (c *Console) Notice(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.notice(text)
+}
+
+// noticeLimit is how many different notices are told: a service that talks without
+// end is not listened to.
+const noticeLimit = 100
+
+func (c *Console) notice(text string) {
+	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
+		line = cut(strings.TrimSpace(clean(strings.TrimRight(line, "\r\n"))), 200)
+		if line == "" || len(c.said) > noticeLimit || !c.once("notice "+line) {
+			continue
+		}
+		c.print(strings.Repeat(" ", titleColumn) + c.paint(faint, line) + "\n")
+	}
+}
+
+func (c *Console) once(key string) bool {
+	if c.said[key] {
+		return false
+	}
+	if c.said == nil {
+		c.said = map[string]bool{}
+	}
+	c.said[key] = true
+	return true
+}
+
+func (c *Console) print(s string) {
+	_, _ = io.WriteString(c.Out, s) // see the type's comment
+}
+
+func (c *Console) stamp() string { return c.clock(c.now()) }
+
+func (c *Console) clock(t time.Time) string { return c.local(t).Format(time.TimeOnly) }
+
+func (c *Console) local(t time.Time) time.Time {
+	if c.Zone != nil {
+		return t.In(c.Zone)
+	}
+	return t.Local()
+}
+
+func (c *Console) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+type tone = color.Attribute
+
+const (
+	red    = color.FgRed
+	green  = color.FgGreen
+	yellow = color.FgYellow
+	cyan   = color.FgCyan
+	faint  = color.Faint
+	bold   = color.Bold
+)
+
+// paint colours s. The library decides by a global whether it colours; each object
+// here is told.
+func (c *Console) paint(as color.Attribute, s string) string {
+	p := color.New(as)
+	if c.Color {
+		p.EnableColor()
+	} else {
+		p.DisableColor()
+	}
+	return p.Sprint(s)
+}
+
+// as gives what paints in a tone, nil for the zero tone: as the terminal is.
+func (c *Console) as(t tone) func(string) string {
+	if t == 0 {
+		return nil
+	}
+	return func(s string) string { return c.paint(t, s) }
+}
+
+func masked(s string) string { return string(slack.Redact([]byte(s))) }

@@ -1,0 +1,338 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/export"
+	"github.com/slackdev/slackdev/inspector/slack"
+	"github.com/slackdev/slackdev/tunnel"
+)
+
+var day = time.Date(2026, 11, 21, 12, 4, 31, 0, time.UTC)
+
+// screen is a console that writes into a string.
+func screen() (*Console, *strings.Builder) {
+	var out strings.Builder
+	return &Console{Out: &out, Zone: time.UTC, Now: func() time.Time { return day }}, &out
+}
+
+func mustURL(t *testing.T, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func diff(t *testing.T, got, want string) {
+	t.Helper()
+	if d := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// command is a line for /todo add milk, all well.
+func command() export.Line {
+	return export.Line{
+		Type: "exchange", ID: "01K9ZX6V7QFGH3M8N2P4T7QX5C", Started: day, Origin: inspector.Tunnel, Method: "POST", Path: "/slack/events",
+		Kind: slack.SlashCommand, Name: "/todo", Text: "add milk", User: "U1", UserName: "ana", Channel: "C1", ChannelName: "dev",
+		Verdict: "valid", Status: 200, AnsweredBy: "app", ElapsedMS: 212.4, Done: true,
+	}
+}
+
+func with(change func(l *export.Line)) export.Line {
+	l := command()
+	change(&l)
+	return l
+}
+
+func TestRequestsAreShownAsDrawn(t *testing.T) {
+	c, out := screen()
+	c.Exchange(command(), `→ ephemeral "Added"`)
+	c.Exchange(with(func(l *export.Line) {
+		l.Started = day.Add(9 * time.Second)
+		l.Kind, l.Name, l.Text, l.ChannelName, l.Channel, l.ElapsedMS = slack.BlockActions, "done", "", "", "", 2890
+	}), "")
+	c.Exchange(with(func(l *export.Line) {
+		l.Started = day.Add(31 * time.Second)
+		l.Kind, l.Name, l.Status, l.ElapsedMS, l.RetryNum, l.RetryReason = slack.EventCallback, "app_mention", 500, 31, 1, "http_timeout"
+	}), "")
+	c.Exchange(with(func(l *export.Line) {
+		l.Started = day.Add(38 * time.Second)
+		l.Kind, l.Name, l.UserName, l.ChannelName = slack.OutgoingWebhook, "deploy", "bob", "ops"
+		l.Verdict, l.Status, l.ElapsedMS, l.AnsweredBy = "mismatch", 401, 1, "slackdev"
+	}), "")
+	diff(t, out.String(), `
+12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░  → ephemeral "Added"
+12:04:40  block_actions done        ana           ✓ signed    200  2 890 ms  ▓▓▓▓▓▓  ! 110 ms before Slack gives up
+12:05:02  app_mention  (retry 1: http_timeout)    ✓ signed    500     31 ms  ▓░░░░░  slackdev show T7QX5C
+12:05:09  outgoing "deploy"         bob  #ops     ✗ wrong secret  401  1 ms          signed with another app's secret?
+`[1:])
+}
+
+func TestEachLineSaysTheOneThingThatMatters(t *testing.T) {
+	for name, tc := range map[string]struct {
+		line export.Line
+		said string
+		want string // behind the person
+	}{
+		"too slow": {with(func(l *export.Line) { l.ElapsedMS = 3200; l.Status = 500 }), "",
+			"✓ signed    500  3 200 ms  ▓▓▓▓▓▓  Slack gave up at 3 s"},
+		"exactly three seconds": {with(func(l *export.Line) { l.ElapsedMS = 3000 }), "",
+			"✓ signed    200  3 000 ms  ▓▓▓▓▓▓  ! 0 ms before Slack gives up"},
+		"nobody waits for a browser": {with(func(l *export.Line) {
+			l.ElapsedMS, l.Kind = 3200, slack.OAuthRedirect
+			l.Verdict = "missing"
+			l.Detail = "no signature"
+		}), "",
+			"✗ unsigned  200  3 200 ms          no signature"},
+		"stale": {with(func(l *export.Line) { l.Verdict, l.Detail = "stale", "signed 6 minutes ago" }), "",
+			"✗ stale     200    212 ms  ▓░░░░░  signed 6 minutes ago"},
+		"malformed": {with(func(l *export.Line) { l.Verdict, l.Detail = "malformed", "no v0=" }), "",
+			"✗ malformed  200   212 ms  ▓░░░░░  no v0="},
+		"token":     {with(func(l *export.Line) { l.Verdict = "token" }), "", "~ token only  200  212 ms  ▓░░░░░"},
+		"unchecked": {with(func(l *export.Line) { l.Verdict = "unchecked" }), "", "· unchecked  200   212 ms  ▓░░░░░"},
+		"a rule":    {with(func(l *export.Line) { l.AnsweredBy = "rule ok" }), `→ "hi"`, `✓ signed    200    212 ms  ▓░░░░░  rule ok  → "hi"`},
+		"a replay":  {with(func(l *export.Line) { l.Origin, l.Of = inspector.Replay, "01K9ZX6V7QFGH3M8N2P4ABCDEF" }), "", "✓ signed    200    212 ms  ▓░░░░░  replay of ABCDEF"},
+		"made here": {with(func(l *export.Line) { l.Origin = inspector.Composed }), "", "✓ signed    200    212 ms  ▓░░░░░  sent from here"},
+		"a finding": {with(func(l *export.Line) { l.Findings = []string{"bad_json"} }), "x", "✓ signed    200    212 ms  ▓░░░░░  ! bad_json  slackdev show T7QX5C"},
+		"cut off": {with(func(l *export.Line) { l.Status, l.AnsweredBy, l.Fault = 0, "", "rule x cut the connection" }), "",
+			"✓ signed    —      212 ms          rule x cut the connection"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, out := screen()
+			c.Exchange(tc.line, tc.said)
+			_, got, _ := strings.Cut(out.String(), "ana  #dev     ")
+			diff(t, got, tc.want+"\n")
+		})
+	}
+}
+
+func TestAnAppThatIsDownIsToldOnceUntilItAnswers(t *testing.T) {
+	down := with(func(l *export.Line) {
+		l.Status, l.AnsweredBy, l.Fault, l.ElapsedMS = 502, "slackdev", "nothing listens on localhost:3000", 1
+	})
+	c, out := screen()
+	for _, l := range []export.Line{down, down, command(), down} {
+		c.Exchange(l, "")
+	}
+	diff(t, out.String(), `
+12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          nothing listens on localhost:3000
+          start your app, or answer in its place with  slackdev mock add --any --text "ok"
+12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          no answer from the app
+12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
+12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          nothing listens on localhost:3000
+          start your app, or answer in its place with  slackdev mock add --any --text "ok"
+`[1:])
+}
+
+func TestARequestThatIsNotDoneIsNotShown(t *testing.T) {
+	c, out := screen()
+	c.Exchange(with(func(l *export.Line) { l.Done = false }), "")
+	c.Totals()
+	diff(t, out.String(), "\nno requests\n")
+}
+
+func TestTheFirstScreenFinishesTheJob(t *testing.T) {
+	c, out := screen()
+	c.Ready(Ready{
+		Public: mustURL(t, "https://ana-todo.relay.example.org"), App: mustURL(t, "http://localhost:3000"), Path: "/slack/events",
+		Inspect: "http://127.0.0.1:4040/#t=x", Provider: "relay://relay.example.org", Latency: 41 * time.Millisecond,
+		Secrets: []string{"SLACK_SIGNING_SECRET (.env)"},
+	})
+	diff(t, out.String(), `
+slackdev  https://ana-todo.relay.example.org  →  http://localhost:3000       ● live  (relay.example.org, 41 ms)
+Slack     Request URL  https://ana-todo.relay.example.org/slack/events       (events, interactivity, commands)
+Inspect   http://127.0.0.1:4040/#t=x                                         signing secret: SLACK_SIGNING_SECRET ✓ (.env)
+
+`)
+}
+
+func TestAnAddressForThisMachineAloneSaysSoAndWhatToDo(t *testing.T) {
+	c, out := screen()
+	c.Ready(Ready{
+		Public: mustURL(t, "http://ana-todo.localhost:40123/"), App: mustURL(t, "http://localhost:3000"), Path: "/slack/events",
+		Inspect: "http://127.0.0.1:4040/#t=x", Provider: "embedded",
+	})
+	diff(t, out.String(), `
+slackdev  http://ana-todo.localhost:40123  →  http://localhost:3000       ● only this machine can reach it  (embedded relay)
+Slack     Request URL  http://ana-todo.localhost:40123/slack/events       (events, interactivity, commands)
+Inspect   http://127.0.0.1:4040/#t=x                                      signatures are not checked: put  SLACK_SIGNING_SECRET=…  into .env
+          test without Slack:    slackdev send slash_command --set text="add milk"
+          get a public address:  slackdev tunnel 3000 --via pinggy   (or  --via ssh://you@your.server)
+
+`)
+}
+
+func TestWithoutATunnelTheProxysOwnAddressIsShown(t *testing.T) {
+	c, out := screen()
+	c.Ready(Ready{Front: mustURL(t, "http://127.0.0.1:5000"), App: mustURL(t, "http://[::1]:3000/a"), Path: "/x", Provider: "none", Inspect: "i", Secrets: []string{"a (.env)", "b (.env)"}, Store: "the history is in memory"})
+	for _, want := range []string{"http://127.0.0.1:5000/x", "(no tunnel)", "a ✓ (.env) and 1 more", "slackdev tunnel http://[::1]:3000/a --via pinggy", "the history is in memory"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
+func TestANarrowTerminalGetsTheRightHalfBelow(t *testing.T) {
+	c, out := screen()
+	c.Width = 80
+	c.Ready(Ready{Public: mustURL(t, "https://a.example.org"), App: mustURL(t, "http://localhost:3000"), Path: "/slack/events", Inspect: "http://127.0.0.1:4040/#t=x", Provider: "pinggy", Secrets: []string{"s"}})
+	diff(t, out.String(), `
+slackdev  https://a.example.org  →  http://localhost:3000       ● live  (pinggy)
+Slack     Request URL  https://a.example.org/slack/events
+          (events, interactivity, commands)
+Inspect   http://127.0.0.1:4040/#t=x
+          signing secret: s ✓
+
+`)
+}
+
+func TestTheTunnelsLifeIsToldWithoutRepeating(t *testing.T) {
+	c, out := screen()
+	refused := errors.New("dial tcp: connection refused")
+	first, second := mustURL(t, "https://one.example"), mustURL(t, "https://two.example")
+	c.Tunnel(tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
+	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true, Notices: []string{"Welcome\x1b[2J\nupgrade now", "Welcome\x1b[2J"}})
+	c.Ready(Ready{Public: first, App: first, Path: "/slack/events", Inspect: "i", Provider: "pinggy", Secrets: []string{"s"}})
+	out.WriteString("--\n")
+	for range 3 {
+		c.Tunnel(tunnel.Status{State: tunnel.Down, Provider: "pinggy", Err: errors.New("the connection was reset")})
+		c.Tunnel(tunnel.Status{State: tunnel.Waiting, Provider: "pinggy", Err: refused, Retry: time.Second})
+		c.Tunnel(tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
+	}
+	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true})
+	c.Tunnel(tunnel.Status{State: tunnel.Down, Provider: "pinggy"})
+	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: second, Changed: true, Public: true})
+	before, after, _ := strings.Cut(out.String(), "--\n")
+	if !strings.HasPrefix(before, "12:04:31  connecting through pinggy …\n          pinggy: Welcome\\u001b[2J\n          upgrade now\n\nslackdev") {
+		t.Errorf("before: %q", before)
+	}
+	diff(t, after, `
+12:04:31  ! the tunnel is lost: the connection was reset
+12:04:31  ! no tunnel: dial tcp: connection refused
+12:04:31  ● the tunnel is back
+12:04:31  ! the tunnel is lost
+12:04:31  ● the public URL is a new one, paste it into Slack:
+          https://two.example/slack/events
+`[1:])
+}
+
+func TestTroubleIsToldOnceUntilItIsOver(t *testing.T) {
+	c, out := screen()
+	c.Healed("store", "never told")
+	c.Trouble("store", "the disk is full: nothing is recorded", "free some space")
+	c.Trouble("store", "the disk is full: nothing is recorded", "free some space")
+	c.Healed("store", "recording again")
+	c.Trouble("store", "the disk is full: nothing is recorded", "")
+	diff(t, out.String(), `
+12:04:31  ! the disk is full: nothing is recorded
+          free some space
+12:04:31  ● recording again
+12:04:31  ! the disk is full: nothing is recorded
+`[1:])
+}
+
+func TestAServiceThatTalksWithoutEndIsNotListenedTo(t *testing.T) {
+	c, out := screen()
+	for i := range 10_000 {
+		c.Notice(fmt.Sprintf("line %d %s", i, strings.Repeat("x", 10_000)))
+	}
+	if lines := strings.Count(out.String(), "\n"); lines > noticeLimit+1 || out.Len() > 300*lines {
+		t.Errorf("%d lines, %d bytes", lines, out.Len())
+	}
+}
+
+func TestTotalsCountWhatWasSeen(t *testing.T) {
+	c, out := screen()
+	c.Exchange(command(), "")
+	c.Exchange(with(func(l *export.Line) { l.ElapsedMS = 2890.2 }), "")
+	c.Exchange(with(func(l *export.Line) { l.Verdict, l.Status = "mismatch", 401 }), "")
+	c.Exchange(with(func(l *export.Line) { l.Status, l.Fault = 0, "cut" }), "")
+	_, last, _ := strings.Cut(out.String(), "\n\n")
+	c.Totals()
+	_, last, _ = strings.Cut(out.String(), "\n\n")
+	diff(t, last, "4 requests; 3 signed, 1 wrong secret; 2 × 200, 1 without an answer, 1 × 401; slowest 2 890 ms (/todo add milk)   slackdev requests\n")
+}
+
+func TestColoursComeOnlyWhenAskedFor(t *testing.T) {
+	show := func(c *Console) {
+		c.Ready(Ready{App: mustURL(t, "http://localhost:1"), Inspect: "i", Provider: "none"})
+		c.Exchange(command(), "x")
+		c.List([]export.Line{command()})
+		c.Tunnel(tunnel.Status{State: tunnel.Down})
+		c.Trouble("a", "b", "c")
+		c.Notice("d")
+		c.Detail(export.Detail{Line: command()})
+		c.Totals()
+	}
+	plain, out := screen()
+	show(plain)
+	if strings.ContainsAny(out.String(), "\x1b\r\b") {
+		t.Errorf("not asked for: %q", out)
+	}
+	coloured, again := screen()
+	coloured.Color = true
+	show(coloured)
+	if !strings.Contains(again.String(), "\x1b[32m✓ signed") {
+		t.Errorf("asked for: %q", again)
+	}
+	var bare strings.Builder
+	for rest := again.String(); rest != ""; {
+		before, after, found := strings.Cut(rest, "\x1b[")
+		bare.WriteString(before)
+		if !found {
+			break
+		}
+		code, tail, _ := strings.Cut(after, "m")
+		if strings.Trim(code, "0123456789;") != "" {
+			t.Fatalf("not a colour: %q", code)
+		}
+		rest = tail
+	}
+	diff(t, bare.String(), out.String())
+}
+
+func TestListsSayTheDayUnlessAllAreOfToday(t *testing.T) {
+	c, out := screen()
+	c.List([]export.Line{command()})
+	c.List([]export.Line{
+		command(),
+		with(func(l *export.Line) {
+			l.Started, l.Fault, l.Status, l.AnsweredBy = day.Add(-100*time.Hour), "nothing listens on localhost:3000", 502, "slackdev"
+		}),
+		with(func(l *export.Line) { l.Done, l.Status, l.ElapsedMS = false, 0, 0 }),
+	})
+	diff(t, out.String(), `
+T7QX5C  12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
+T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
+T7QX5C  Nov 17 08:04:31  /todo add milk            ana  #dev     ✓ signed    502    212 ms          nothing listens on localhost:3000
+T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed    —                      not answered yet
+`[1:])
+}
+
+func TestLongNamesKeepTheColumns(t *testing.T) {
+	c, out := screen()
+	long := with(func(l *export.Line) {
+		l.Text, l.UserName = strings.Repeat("日本 ", 20), "a.very.long.name.indeed"
+	})
+	c.Exchange(long, "")
+	c.Width = 200
+	c.Exchange(long, "")
+	c.Width = 80
+	c.Exchange(long, "")
+	diff(t, out.String(), `
+12:04:31  /todo 日本 日本 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
+12:04:31  /todo 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
+12:04:31  /todo 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
+`[1:])
+}

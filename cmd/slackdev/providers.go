@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/slackdev/slackdev/cmd/internal/config"
+	"github.com/slackdev/slackdev/tunnel"
+	"github.com/slackdev/slackdev/tunnel/relay"
+	"github.com/slackdev/slackdev/tunnel/sshtunnel"
+)
+
+// publicWithin is how long --via auto looks for a public service before the tunnel
+// on this machine has to do.
+const publicWithin = 5 * time.Second
+
+// providers makes the tunnel.Provider that the configuration asks for.
+type providers struct {
+	env    config.Env
+	cfg    *config.Config
+	log    *slog.Logger
+	start  func(run func() error) // runs what an embedded relay needs, until the program ends
+	ctx    context.Context        //nolint:containedctx // the life of what start runs
+	notice func(string)           // tells a person
+}
+
+// choose gives the provider, or nil for none.
+func (p *providers) choose() (tunnel.Provider, error) {
+	via := p.cfg.Via
+	scheme, rest, isURL := strings.Cut(via, "://")
+	switch {
+	case via == "none":
+		return nil, nil
+	case via == "embedded":
+		return p.embedded(), nil
+	case via == "auto":
+		public, err := p.ssh(sshtunnel.Pinggy())
+		if err != nil {
+			return nil, err
+		}
+		return &auto{public: public, local: p.embedded(), notice: p.notice}, nil
+	case via == "pinggy":
+		return p.ssh(sshtunnel.Pinggy())
+	case isURL && scheme == "ssh":
+		to, err := sshtunnel.ParseTarget(via)
+		if err != nil {
+			return nil, usage(err, "slackdev tunnel 3000 --via ssh://user@host:22")
+		}
+		if to.User == "" {
+			to.User = p.env.User
+		}
+		return p.ssh(sshtunnel.SSHD(via, to))
+	case isURL && scheme == "relay":
+		host, port, err := relayAddress(rest)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--via %s: %w", via, err), "slackdev tunnel 3000 --via relay://host:2222")
+		}
+		return p.ssh(sshtunnel.Relay(via, host, port, p.cfg.Name))
+	default:
+		return nil, usage(fmt.Errorf("--via %s: this tunnel is not built yet", via), "slackdev tunnel 3000 --via auto")
+	}
+}
+
+// relayPort is where a relay takes SSH when its address names no port.
+const relayPort = 2222
+
+func relayAddress(text string) (host string, port int, err error) {
+	host, digits, err := net.SplitHostPort(strings.TrimSuffix(text, "/"))
+	if err != nil {
+		return strings.Trim(strings.TrimSuffix(text, "/"), "[]"), relayPort, nil
+	}
+	port, err = strconv.Atoi(digits)
+	if err != nil || port < 1 || port > 65535 {
+		return "", 0, fmt.Errorf("%q is not a port", digits)
+	}
+	return host, port, nil
+}
+
+// ssh gives a provider with this user's keys and known hosts.
+func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
+	data, err := p.env.DataDir()
+	if err != nil {
+		return nil, err
+	}
+	if p.cfg.PublicURL != nil {
+		profile.Announce.URL = p.cfg.PublicURL
+	}
+	provider := &sshtunnel.Provider{
+		Profile: profile,
+		Keys:    sshtunnel.Keys{Agent: p.env.Getenv("SSH_AUTH_SOCK"), Own: filepath.Join(data, "id_ed25519")},
+		Hosts: sshtunnel.Hosts{
+			Own: filepath.Join(data, "known_hosts"),
+			FirstUse: func(u sshtunnel.FirstUse) {
+				p.notice(fmt.Sprintf("first use of %s: its host key is %s %s, kept in %s", u.Host, u.Type, u.Fingerprint, u.File))
+			},
+		},
+		Log: p.log,
+	}
+	if home := p.env.Home(); home != "" {
+		folder := filepath.Join(home, ".ssh")
+		provider.Keys.Files = sshtunnel.DefaultKeyFiles(folder)
+		provider.Hosts.Files = []string{filepath.Join(folder, "known_hosts"), filepath.Join(folder, "known_hosts2")}
+	}
+	return provider, nil
+}
+
+// embedded gives a provider whose relay runs in this process.
+func (p *providers) embedded() tunnel.Provider { return &embedded{providers: p} }
+
+// embedded is the relay and its client in one process: the same two that meet over
+// the internet, on two ports of this machine. The relay starts with the first Open.
+type embedded struct {
+	*providers
+
+	mu     sync.Mutex // guards client
+	client *sshtunnel.Provider
+}
+
+// Name is what --via takes.
+func (e *embedded) Name() string { return "embedded" }
+
+// Open opens a tunnel to the relay.
+func (e *embedded) Open(ctx context.Context) (tunnel.Tunnel, error) {
+	client, err := e.begin()
+	if err != nil {
+		return nil, err
+	}
+	return client.Open(ctx)
+}
+
+// begin starts the relay, once, with keys that nobody else has.
+func (e *embedded) begin() (*sshtunnel.Provider, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.client != nil {
+		return e.client, nil
+	}
+	host, err := e.newKey()
+	if err != nil {
+		return nil, err
+	}
+	user, err := e.newKey()
+	if err != nil {
+		return nil, err
+	}
+	sshListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded relay: %w", err)
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		sshListener.Close()
+		return nil, fmt.Errorf("start the embedded relay: %w", err)
+	}
+	mine := string(user.PublicKey().Marshal())
+	r := &relay.Relay{
+		Domain: "localhost", HostKey: host, Log: e.log,
+		Allow: func(key ssh.PublicKey) bool { return string(key.Marshal()) == mine },
+	}
+	e.start(func() error { return r.Run(e.ctx, sshListener, front) })
+	e.client = &sshtunnel.Provider{
+		Profile: sshtunnel.Relay(e.Name(), "127.0.0.1", sshListener.Addr().(*net.TCPAddr).Port, e.cfg.Name),
+		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{user}},
+		Hosts:   sshtunnel.Hosts{Pinned: host.PublicKey()},
+		Log:     e.log,
+	}
+	return e.client, nil
+}
+
+func (e *embedded) newKey() (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(e.env.Random)
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	return ssh.NewSignerFromKey(key)
+}
+
+// auto takes the public service where it can be reached, and else the relay of this
+// process. Once one has answered, it stays with that one: a URL that was pasted into
+// Slack must not change behind a person's back.
+type auto struct {
+	public, local tunnel.Provider
+	notice        func(string)
+
+	mu     sync.Mutex // guards chosen
+	chosen tunnel.Provider
+}
+
+// Name is the name of whoever carries the traffic.
+func (a *auto) Name() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.chosen == nil {
+		return "auto"
+	}
+	return a.chosen.Name()
+}
+
+// Open opens a tunnel through the one that was chosen, or chooses.
+func (a *auto) Open(ctx context.Context) (tunnel.Tunnel, error) {
+	a.mu.Lock()
+	chosen := a.chosen
+	a.mu.Unlock()
+	if chosen != nil {
+		return chosen.Open(ctx)
+	}
+	soon, cancel := context.WithTimeout(ctx, publicWithin)
+	defer cancel()
+	t, err := a.public.Open(soon)
+	chosen = a.public
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		a.notice(fmt.Sprintf("%s cannot be reached (%s): the tunnel ends on this machine", a.public.Name(), cause(err)))
+		chosen = a.local
+		if t, err = chosen.Open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	a.mu.Lock()
+	a.chosen = chosen
+	a.mu.Unlock()
+	return t, nil
+}
+
+// cause shortens a failed open to what a person can act on.
+func cause(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %v", publicWithin)
+	case errors.As(err, &dns):
+		return "its name is not known here; is there a network?"
+	case errors.As(err, &op):
+		return op.Err.Error()
+	default:
+		return err.Error()
+	}
+}
+
+// shown spells a URL as programs read it: of this machine by its address.
+func shown(u *url.URL) *url.URL {
+	if u == nil || u.Hostname() != "localhost" {
+		return u
+	}
+	v := *u
+	v.Host = "127.0.0.1"
+	if port := u.Port(); port != "" {
+		v.Host = net.JoinHostPort("127.0.0.1", port)
+	}
+	return &v
+}

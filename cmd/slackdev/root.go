@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slackdev/slackdev/cmd/internal/config"
+	"github.com/slackdev/slackdev/cmd/internal/console"
+)
+
+// Main runs one command and gives its exit status: 0 done, 1 failed, 2 wrong usage,
+// 3 nothing runs or can be reached, 4 refused.
+func Main(args []string) int {
+	env, err := config.FromOS()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "slackdev:", err)
+		return console.Failed
+	}
+	signal.Ignore(syscall.SIGPIPE) // whoever reads our output may leave; Slack is still there
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+
+	root := newRoot(env)
+	root.SetArgs(args)
+	err = root.ExecuteContext(ctx)
+	return console.Exit(env.Stderr, err)
+}
+
+// newRoot makes the tree of commands. It reads nothing and starts nothing.
+func newRoot(env config.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "slackdev",
+		Short: "A public address, a recorder and a replayer for the Slack app on your laptop",
+		Long: `slackdev gives the Slack app on your laptop a public address. It checks Slack's
+signatures, keeps every request and its answer, shows them in the terminal and in
+the browser, and sends any of them again, freshly signed.`,
+		Example: `  slackdev tunnel 3000
+  slackdev demo`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(err, cmd.CommandPath()+" --help")
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(
+		tunnelCommand(env), demoCommand(env), requestsCommand(env), showCommand(env), replayCommand(env),
+		sendCommand(env), mockCommand(env), relayCommand(env), versionCommand(env),
+	)
+	return root
+}
+
+// usage makes an error that ends with exit status 2.
+func usage(err error, hint string) error {
+	return &console.Error{Err: err, Hint: hint, Code: console.Usage}
+}
+
+// args wraps a check of arguments so that it fails as wrong usage does.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return usage(err, cmd.CommandPath()+" --help")
+		}
+		return nil
+	}
+}
+
+// ended reports whether err only says that somebody asked to stop.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Canceled)
+}

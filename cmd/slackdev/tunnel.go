@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slackdev/slackdev/cmd/internal/config"
+)
+
+func tunnelCommand(env config.Env) *cobra.Command {
+	var o options
+	var debug bool
+	cmd := &cobra.Command{
+		Use:   "tunnel PORT|URL",
+		Short: "Give the app on this machine a public address, and record what arrives",
+		Long: `tunnel gives the app that listens on PORT a public address, and stands between
+Slack and the app: it checks signatures, records every request and its answer,
+and shows them here and in the browser.
+
+The signing secret comes from SLACK_SIGNING_SECRET in the environment or in the
+project's .env, or from --signing-secret-file; several stand with commas between
+them. Without one, signatures go unchecked.`,
+		Example: `  slackdev tunnel 3000
+  slackdev tunnel 3000 --via embedded
+  slackdev tunnel http://localhost:3000 --via ssh://me@host.example.org --enforce`,
+		Args: args(func(_ *cobra.Command, given []string) error {
+			if len(given) > 1 {
+				return fmt.Errorf("tunnel takes one app, and %q is a second one", given[1])
+			}
+			return nil
+		}),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			typed := config.Given(cmd.Flags())
+			if len(given) == 1 {
+				typed["app"] = given[0]
+			}
+			cfg, err := config.Load(env, typed)
+			if err != nil {
+				return err
+			}
+			if cfg.App == nil {
+				return usage(errors.New("which app? no port was given"), "slackdev tunnel 3000")
+			}
+			o.log = logger(env, debug)
+			a, err := newApp(cmd.Context(), env, cfg, o)
+			if err != nil {
+				return err
+			}
+			for _, warning := range cfg.Warnings {
+				a.screen.notice(warning)
+			}
+			return a.run(cmd.Context())
+		},
+	}
+	config.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.json, "json", false, "print what happens as lines of JSON")
+	cmd.Flags().StringVar(&o.pageDir, "webui-dir", "", "serve the page from a `folder`, while it is being changed")
+	cmd.Flags().BoolVar(&debug, "debug", false, "log to standard error what slackdev does")
+	return cmd
+}
+
+// logger is silent unless somebody looks for a fault.
+func logger(env config.Env, debug bool) *slog.Logger {
+	if !debug {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(env.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
