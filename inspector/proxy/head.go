@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slackdev/slackdev/inspector"
 )
@@ -21,7 +22,13 @@ import (
 
 // Listener gives connections whose heads a Proxy can show in wire order. The
 // server's ConnContext must be the function of that name.
-type Listener struct{ net.Listener }
+type Listener struct {
+	net.Listener
+	// Idle is how long a new connection may wait for its first byte, and Head how long
+	// the rest of the first head may take; 0: as the server says. A server has one
+	// limit for both, and a relay opens connections ahead of need.
+	Idle, Head time.Duration
+}
 
 // Accept waits for the next connection.
 func (l Listener) Accept() (net.Conn, error) {
@@ -29,7 +36,7 @@ func (l Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tapConn{Conn: conn, on: true}, nil
+	return &tapConn{Conn: conn, on: true, idle: l.Idle, head: l.Head}, nil
 }
 
 type tapKey struct{}
@@ -53,6 +60,7 @@ const maxTapped = 68 << 10
 // tapConn is a net.Conn that remembers what was read while it listens.
 type tapConn struct {
 	net.Conn
+	idle, head time.Duration // for the first head; 0 once it has begun
 
 	mu   sync.Mutex // guards the rest: net/http reads ahead in a goroutine of its own
 	on   bool
@@ -61,9 +69,16 @@ type tapConn struct {
 
 // Read reads from the connection.
 func (t *tapConn) Read(p []byte) (int, error) {
+	if t.idle > 0 {
+		_ = t.SetReadDeadline(time.Now().Add(t.idle))
+	}
 	n, err := t.Conn.Read(p)
 	if n == 0 {
 		return n, err
+	}
+	if t.idle > 0 {
+		t.idle = 0
+		_ = t.SetReadDeadline(time.Now().Add(t.head)) // the server takes it away after the head
 	}
 	t.mu.Lock()
 	switch {
@@ -100,9 +115,9 @@ func (t *tapConn) reset() {
 	t.mu.Unlock()
 }
 
-// head gives the lines of the head that begins with start, without that line, and
+// lines gives the lines of the head that begins with start, without that line, and
 // stops listening. Empty: it is not there.
-func (t *tapConn) head(start ...string) string {
+func (t *tapConn) lines(start ...string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	raw := t.seen
@@ -151,7 +166,7 @@ func beginsWith(raw []byte, parts []string) bool {
 // requestHead gives the head of r as it was sent, where the tap knows it.
 func requestHead(tap *tapConn, r *http.Request) inspector.Header {
 	if tap != nil {
-		lines := tap.head(r.Method, " ", r.RequestURI, " ", r.Proto, "\r\n")
+		lines := tap.lines(r.Method, " ", r.RequestURI, " ", r.Proto, "\r\n")
 		if h, ok := inWireOrder(lines, r.Header); ok {
 			return h
 		}
@@ -166,7 +181,7 @@ func requestHead(tap *tapConn, r *http.Request) inspector.Header {
 // responseHead gives the head of an answer as it was sent, where the tap knows it.
 func responseHead(tap *tapConn, res *http.Response) inspector.Header {
 	if tap != nil {
-		lines := tap.head("HTTP/", strconv.Itoa(res.ProtoMajor), ".", strconv.Itoa(res.ProtoMinor), " ", strconv.Itoa(res.StatusCode))
+		lines := tap.lines("HTTP/", strconv.Itoa(res.ProtoMajor), ".", strconv.Itoa(res.ProtoMinor), " ", strconv.Itoa(res.StatusCode))
 		if h, ok := inWireOrder(lines, res.Header); ok {
 			return h
 		}

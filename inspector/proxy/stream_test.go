@@ -9,9 +9,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/proxy"
 	"github.com/slackdev/slackdev/inspector/slack"
 )
 
@@ -199,5 +201,38 @@ func TestAnswersStreamWhileTheyAreWritten(t *testing.T) {
 	close(step)
 	if rest, err := io.ReadAll(br); string(rest) != "two\n" || err != nil {
 		t.Errorf("got %q, %v", rest, err)
+	}
+}
+
+func TestConnectionOpenedAheadMayWaitLongerThanAHead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = 50 * time.Millisecond
+	srv := &http.Server{Handler: say("ok"), ReadHeaderTimeout: head}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(proxy.Listener{Listener: l, Idle: time.Minute, Head: head})
+	}()
+	t.Cleanup(func() { _ = srv.Close(); <-served })
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	waiting, stalled := dial(), dial()
+	fmt.Fprint(stalled, "GET / HT") // begins, and does not end
+	if n, err := io.Copy(io.Discard, stalled); err != nil {
+		t.Errorf("a head that does not end got %d bytes, %v, want the end of the connection", n, err)
+	}
+	// By now the other one has waited for longer than a head may take.
+	fmt.Fprint(waiting, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if res, body := answer(t, bufio.NewReader(waiting)); res.StatusCode != 200 || body != "ok" {
+		t.Errorf("got %d %q", res.StatusCode, body)
 	}
 }

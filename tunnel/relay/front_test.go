@@ -281,14 +281,13 @@ func TestAClientThatIsNotReadyIsAskedAgain(t *testing.T) {
 		t.Errorf("got %s", resp.Status)
 	}
 	f.refuse.Store(1)
-	w2 := w.visit(get("app", "/")) // takes the kept channel
+	v.send(get("app", "/")) // takes the kept channel
 	a.request()
-	w3 := w.visit(get("app", "/"))
-	if resp, _ := w3.answer("GET"); resp.StatusCode != 502 || resp.Header.Get("X-Slackdev-Relay") != codeNoApp {
+	if resp, _ := w.visit(get("app", "/")).answer("GET"); resp.StatusCode != 502 || resp.Header.Get("X-Slackdev-Relay") != codeNoApp {
 		t.Errorf("an app that is down: got %s", resp.Status)
 	}
 	a.say("HTTP/1.1 204 No Content\r\n\r\n")
-	w2.answer("GET")
+	v.answer("GET")
 }
 
 func TestAnAnswerThatIsCutShortNeverLooksWhole(t *testing.T) {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type tunnel struct {
 
 	mu      sync.Mutex // guards the rest, and every channel.serves
 	ended   bool
-	idle    []*channel // the one that was used last is last
+	idle    []*channel // unused ones first, the one that was used last is last
 	waiting []*waiter  // the one that has waited longest is first
 	opening int
 	opened  bool        // some channel was
@@ -112,7 +113,7 @@ func (t *tunnel) acquireFresh(x *exchange) (*channel, *refusal) {
 	w := &waiter{x: x, fresh: true}
 	for i, c := range t.idle {
 		if !c.used {
-			t.idle = append(t.idle[:i], t.idle[i+1:]...)
+			t.idle = slices.Delete(t.idle, i, i+1)
 			c.serves = x
 			return t.await(w, c)
 		}
@@ -153,7 +154,7 @@ func (t *tunnel) giveUp(w *waiter) bool {
 	defer t.mu.Unlock()
 	for i := range t.waiting {
 		if t.waiting[i] == w {
-			t.waiting = append(t.waiting[:i], t.waiting[i+1:]...)
+			t.waiting = slices.Delete(t.waiting, i, i+1)
 			return true
 		}
 	}
@@ -250,14 +251,18 @@ func (t *tunnel) deliver(c *channel) bool {
 	}
 	for i, w := range t.waiting {
 		if !w.fresh || !c.used {
-			t.waiting = append(t.waiting[:i], t.waiting[i+1:]...)
+			t.waiting = slices.Delete(t.waiting, i, i+1)
 			c.serves = w.x
 			w.got <- c
 			return true
 		}
 	}
 	c.since = time.Now()
-	t.idle = append(t.idle, c)
+	if c.used {
+		t.idle = append(t.idle, c)
+	} else {
+		t.idle = slices.Insert(t.idle, 0, c)
+	}
 	switch {
 	case len(t.idle) > 1: // it runs
 	case t.prune == nil:
@@ -270,16 +275,21 @@ func (t *tunnel) deliver(c *channel) bool {
 
 // pruneIdle closes the channels that nobody has used for a while.
 func (t *tunnel) pruneIdle() {
-	t.mu.Lock()
 	keep := t.client.s.limits.ChannelIdle
-	n := 0
-	for n < len(t.idle) && time.Since(t.idle[n].since) >= keep {
-		n++
-	}
-	old := append([]*channel(nil), t.idle[:n]...)
-	t.idle = append(t.idle[:0], t.idle[n:]...)
+	var old []*channel
+	next := keep
+	t.mu.Lock()
+	t.idle = slices.DeleteFunc(t.idle, func(c *channel) bool {
+		left := keep - time.Since(c.since)
+		if left <= 0 {
+			old = append(old, c)
+			return true
+		}
+		next = min(next, left)
+		return false
+	})
 	if len(t.idle) > 0 {
-		t.prune.Reset(keep - time.Since(t.idle[0].since))
+		t.prune.Reset(next)
 	}
 	t.mu.Unlock()
 	for _, c := range old {
@@ -329,7 +339,7 @@ func (c *channel) exchange() *exchange {
 	if c.serves == nil {
 		for i := range t.idle {
 			if t.idle[i] == c {
-				t.idle = append(t.idle[:i], t.idle[i+1:]...)
+				t.idle = slices.Delete(t.idle, i, i+1)
 				break
 			}
 		}

@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		"put and wait":     putAndWait,
 		"full disk":        fullDisk,
 		"read-only folder": readOnlyFolder,
+		"use":              use,
 	}[os.Getenv(jobVariable)]
 	if job == nil {
 		os.Exit(m.Run())
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func child(t *testing.T, job, dir string) *exec.Cmd {
+func child(t testing.TB, job, dir string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], dir)
 	cmd.Env = append(os.Environ(), jobVariable+"="+job)
@@ -94,7 +95,7 @@ func putUntilKilled(dir string) error {
 
 // killAfter starts a child that puts, and kills it when it has printed n lines. It
 // gives the last thing that was printed of each ID.
-func killAfter(t *testing.T, dir string, n int) map[string]string {
+func killAfter(t testing.TB, dir string, n int) map[string]string {
 	t.Helper()
 	cmd := child(t, "put until killed", dir)
 	out, err := cmd.StdoutPipe()
@@ -300,6 +301,9 @@ func fullDisk(dir string) error {
 		return err
 	}
 	defer s.Close()
+	if len(told) < 2 || told[0] == nil || told[len(told)-1] != nil {
+		return fmt.Errorf("told %v, want the trouble and then its end", told)
+	}
 	for _, err := range told {
 		if errors.As(err, new(*SetAside)) {
 			return fmt.Errorf("a full disk was taken for a broken database: %w", err)
@@ -347,4 +351,58 @@ func readOnlyFolder(dir string) error {
 		return fmt.Errorf("Open in a folder that cannot be written: %v, want ErrPermission", err)
 	}
 	return nil
+}
+
+// use does what slackdev does when it starts, and prints how long that took and the most
+// memory that it needed.
+func use(dir string) error {
+	ctx := context.Background()
+	begin := time.Now()
+	s, err := Open(ctx, Options{Path: filepath.Join(dir, "history.db")})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if page, err := s.List(ctx, inspector.Query{}); err != nil || len(page) != inspector.DefaultLimit {
+		return fmt.Errorf("the first page has %d, %w", len(page), err)
+	}
+	took := time.Since(begin)
+	for _, word := range [...]string{"zebra", "milk", "w", "xylophone"} {
+		if _, err := s.List(ctx, inspector.Query{Where: []inspector.Term{{Key: inspector.KeyText, Values: []string{word}}}}); err != nil {
+			return err
+		}
+	}
+	if _, err := s.List(ctx, inspector.Query{Where: []inspector.Term{{Key: inspector.KeyUser, Values: []string{"nobody"}}}}); err != nil {
+		return err
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return err
+	}
+	_, err = fmt.Println(took.Nanoseconds(), u.Maxrss)
+	return err
+}
+
+// BenchmarkStart measures opening and listing 100,000 exchanges in a new process,
+// after one that was killed while it put.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	fill(b, filepath.Join(dir, "history.db"), 100_000)
+	var total, peak int64
+	n := 0
+	for b.Loop() {
+		killAfter(b, dir, 3000)
+		out, err := child(b, "use", dir).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		var took, rss int64
+		if _, err := fmt.Sscan(string(out), &took, &rss); err != nil {
+			b.Fatal(err)
+		}
+		total, peak = total+took, max(peak, rss)
+		n++
+	}
+	b.ReportMetric(float64(total)/float64(n)/1e6, "ms-to-list")
+	b.ReportMetric(float64(peak)/1024, "MiB-peak") // ru_maxrss is in KiB on Linux
 }

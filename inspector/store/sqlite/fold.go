@@ -121,6 +121,7 @@ func (w *writer) foldAll(ctx context.Context, change func(context.Context, *tran
 	for {
 		more, err := w.foldBatch(ctx, change)
 		if err != nil || !more {
+			w.report(err)
 			return err
 		}
 	}

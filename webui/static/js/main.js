@@ -51,6 +51,10 @@ function open(id, how) {
   if (!id) return go({ ...store.state.route, view: 'home', id: '' }, how);
   go({ ...store.state.route, view: 'exchange', id }, how);
   list.reveal(id);
+  // The list is hidden now, and the focus with it.
+  if (!narrow.matches || !store.state.detailOpen) return;
+  render();
+  detail.focus();
 }
 
 /** @param {number} by */
@@ -71,6 +75,7 @@ function search(q) {
 
 function back() {
   go({ ...store.state.route, view: 'home', id: '' }, { push: false });
+  render();
   list.focus();
 }
 
@@ -105,10 +110,12 @@ const panels = [
   list, box, detail, rules, createHome(store), createToasts(store),
 ];
 
+/** A frame was asked for. */
 let wanted = false;
 /** The connection as it was said last. @type {S.State['live']} */
 let said = 'connecting';
 
+/** Brings the page in step with the state, in the next frame or at once. */
 function render() {
   wanted = false;
   const { session, detailOpen, route, live, opened } = store.state;
@@ -155,13 +162,15 @@ listen({
   Enter: () => {
     if (!store.state.opened.id) return;
     go(store.state.route, { open: true });
-    requestAnimationFrame(() => detail.focus());
+    render();
+    detail.focus();
   },
   Escape: () => (narrow.matches ? back() : list.focus()),
   g: () => list.top(),
   '/': () => {
     if (narrow.matches) go(store.state.route, { open: false });
-    requestAnimationFrame(() => box.focus());
+    render();
+    box.focus();
   },
   '?': keysDialog,
   r: () => act('replay'),
