@@ -250,7 +250,9 @@ func (a *app) run(ctx context.Context) (err error) {
 	local.MaxHeaderBytes = 16 << 10
 	local.RegisterOnShutdown(a.page.Shutdown)
 
-	g.Go(func() error { return serve(requests, proxy.Listener{Listener: arrivals, Idle: requests.IdleTimeout, Head: requests.ReadHeaderTimeout}) })
+	g.Go(func() error {
+		return serve(requests, proxy.Listener{Listener: arrivals, Idle: requests.IdleTimeout, Head: requests.ReadHeaderTimeout})
+	})
 	g.Go(func() error { return serve(local, a.local) })
 	g.Go(func() error { return a.page.Run(life) })
 	g.Go(func() error { return a.watchRules(life) })

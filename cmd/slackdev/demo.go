@@ -37,7 +37,7 @@ leaves this machine, and nothing is kept when it ends.`,
 			if _, err := io.ReadFull(env.Random, random); err != nil {
 				return fmt.Errorf("make a signing secret: %w", err)
 			}
-			secret, err := slack.NewSecret("made for this demo", hex.EncodeToString(random))
+			secret, err := slack.NewSecret("the demo's own secret", hex.EncodeToString(random))
 			if err != nil {
 				return err
 			}

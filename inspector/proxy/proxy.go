@@ -73,12 +73,16 @@ type Proxy struct {
 	silent    *log.Logger // what ReverseProxy would print is in the record
 }
 
-// To gives a handler like p whose app is another. Both have their own connections.
+// To gives a handler like p whose app is another, for requests that were made here:
+// no rule answers in its place, and none is refused. Both share their connections.
 func (p *Proxy) To(app *url.URL) http.Handler {
-	return &Proxy{
-		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Answers: nil, Keep: p.Keep,
-		Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
+	p.once.Do(p.prepare)
+	q := &Proxy{
+		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Keep: p.Keep, Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
+		transport: p.transport, largeRoom: p.largeRoom, silent: p.silent,
 	}
+	q.once.Do(func() {})
+	return q
 }
 
 // Close lets go of idle connections to the app.

@@ -411,3 +411,25 @@ func TestPanicIsA500ThatIsRecorded(t *testing.T) {
 		t.Error("the process does not live on")
 	}
 }
+
+func TestAnotherAppAnswersWhatIsSentToIt(t *testing.T) {
+	other := httptest.NewServer(say("the other"))
+	t.Cleanup(other.Close)
+	target, err := url.Parse(other.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := serve(t, say("the app"), func(p *proxy.Proxy) {
+		p.Refuse = http.StatusUnauthorized
+		p.Answers = rule(func(*inspector.Exchange) *inspector.Answer {
+			return &inspector.Answer{By: "rule r", Response: &inspector.Response{Status: 200}}
+		})
+	})
+	for range 3 {
+		w := httptest.NewRecorder()
+		f.To(target).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(command)))
+		if x := f.last(t); w.Body.String() != "the other" || x.Response.By != inspector.ByApp || x.Origin != inspector.Local {
+			t.Errorf("got %q; recorded %+v", w.Body, x.Response)
+		}
+	}
+}

@@ -140,7 +140,7 @@ func connect(path string, p purpose) *sql.DB {
 	case reading:
 		pragmas = append(pragmas, "query_only(1)", "cache_size(-2048)")
 	case writing:
-		pragmas = append(pragmas, "synchronous(normal)", "page_size(8192)", "cache_size(-8192)", "wal_autocheckpoint(2000)", "journal_size_limit(16777216)")
+		pragmas = append(pragmas, "synchronous(normal)", "page_size(8192)", "cache_size(-8192)", "wal_autocheckpoint(500)", "journal_size_limit(8388608)")
 		v.Set("_txlock", "immediate")
 		connections = 1
 	}
@@ -269,10 +269,11 @@ func checkFormat(ctx context.Context, db *sql.DB, path string) error {
 func probe(ctx context.Context, db *sql.DB) error {
 	var n sql.NullInt64
 	return db.QueryRowContext(ctx, `SELECT (SELECT exchanges FROM totals)
-		+ coalesce((SELECT min(n) + max(n) FROM content), 0)
+		+ coalesce((SELECT length(head) FROM content ORDER BY n LIMIT 1), 0)
+		+ coalesce((SELECT length(head) FROM content ORDER BY n DESC LIMIT 1), 0)
 		+ coalesce((SELECT length(facets) FROM exchange ORDER BY id LIMIT 1), 0)
 		+ coalesce((SELECT length(facets) FROM exchange ORDER BY id DESC LIMIT 1), 0)
-		+ (SELECT count(*) FROM log) + (SELECT count(*) FROM todo LIMIT 1)`).Scan(&n)
+		+ (SELECT count(*) FROM log) + EXISTS (SELECT 1 FROM todo)`).Scan(&n)
 }
 
 // createFile makes sure that there is a plain file with mode 0600; SQLite gives its

@@ -44,7 +44,7 @@ export function createActions(store, feed) {
       const line = (await api.replay(what)).at(-1);
       if (!line) tell(T.action.replayNothing, { tone: 'bad' });
       else if (line.fault) tell(T.action.replayFault(F.brief(line.fault, 200)), { tone: 'bad', link: line.id });
-      else tell(T.action.replayed(F.outcome(line).word, F.duration(line.elapsed_ms)), { link: line.id });
+      else tell(T.action.replayed(F.outcome(line).word, F.duration(line.elapsed_ms)), { link: line.id, tone: line.status >= 400 ? 'bad' : 'ok' });
       return true;
     } catch (err) {
       failed(T.action.replayFailed, err);

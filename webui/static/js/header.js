@@ -46,7 +46,8 @@ export function createHeader(store, hooks) {
   /** When the status came that says how long a wait is. */
   let statusAt = 0;
   let ticking = 0;
-  const hidden = new Set([recall('hidden', '')]);
+  /** What the person put away, until the page is opened anew. @type {Set<string>} */
+  const hidden = new Set();
 
   function nextTheme() {
     const now = THEMES.findIndex((t) => t === recall('theme', 'auto'));
@@ -84,7 +85,6 @@ export function createHeader(store, hooks) {
       b.id === 'lost' && h('button', { class: 'button', type: 'button', id: 'try-now', click: hooks.tryNow }, T.banner.tryNow),
       b.hides && h('button', { class: 'button quiet-button', type: 'button', id: `hide-${b.id}`, 'aria-label': T.banner.hide, title: T.banner.hide, click: () => {
         hidden.add(b.id);
-        remember('hidden', b.id);
         renderBanners();
       } }, icon('cross')));
   }

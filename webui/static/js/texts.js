@@ -86,7 +86,7 @@ export const T = Object.freeze({
     goneHow: 'It was deleted, or made room for newer ones. Pinned requests stay.',
     failed: 'The request could not be read',
     back: 'Back to the list',
-    of: 'sent again from',
+    of: 'Sent again from',
     madeFrom: 'Sent again as',
     answeredBy: 'Answered by',
     noAnswer: 'No answer yet',

@@ -1,5 +1,5 @@
 /**
- * Short messages about what was just done. The good ones go by themselves.
+ * Short messages about what was just done. They go by themselves, the bad ones later.
  *
  * @import {Store, Toast} from './store.js'
  */
@@ -8,8 +8,8 @@ import { formatRoute } from './route.js';
 import * as S from './store.js';
 import { T } from './texts.js';
 
-/** How long a good one stays, in milliseconds. */
-const STAYS = 6000;
+/** How long one stays, in milliseconds. */
+const STAYS = { ok: 6000, bad: 15_000 };
 
 /** @param {Store} store */
 export function createToasts(store) {
@@ -29,14 +29,14 @@ export function createToasts(store) {
       h('div', null, h('bdi', null, toast.text), toast.hint && h('p', { class: 'quiet' }, toast.hint)),
       toast.link && h('a', { class: 'button', href: formatRoute(route), click: drop }, T.action.open),
       h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.action.dismiss, click: drop }, icon('cross')));
-    if (toast.tone !== 'ok' || timed.has(toast.n)) return;
+    if (timed.has(toast.n)) return;
     timed.add(toast.n);
     setTimeout(function leave() {
       timed.delete(toast.n);
       // Not from under the pointer or the focus.
       if (el.matches(':hover, :focus-within') && el.dataset.n === String(toast.n)) setTimeout(leave, 1000);
       else drop();
-    }, STAYS);
+    }, STAYS[toast.tone]);
   }
 
   return {

@@ -106,10 +106,12 @@ export function createTree(scroller, { name, tools = [] }) {
     active = id;
     const at = rows.findIndex((r) => r.id === id);
     if (at >= 0) {
+      // The height first: a position beyond it would be cut.
+      tree.style.setProperty('height', `${rows.length * row}px`);
       const now = place();
       const above = scroller.getBoundingClientRect().top - tree.getBoundingClientRect().top;
       const head = bar.offsetHeight;
-      const wanted = W.reveal(at, { ...now, scroll: above + head, view: now.view - head });
+      const wanted = W.reveal(at, { ...now, scroll: above + head, view: now.view - head - 2 * row });
       scroller.scrollTop += wanted - (above + head);
     }
     paint();
@@ -156,6 +158,12 @@ export function createTree(scroller, { name, tools = [] }) {
     const path = /** @type {string[]} */ (matches[match]);
     for (const id of Tree.ancestors(path)) open.add(id);
     rows = Tree.flatten(doc, open, columns);
+    // What was found in a long text may stand beyond its first line.
+    const hit = rows.find((r) => r.id === Tree.pointer(path));
+    if (hit?.type === 'string' && hit.opens && !hit.open) {
+      open.add(hit.id);
+      rows = Tree.flatten(doc, open, columns);
+    }
     text(found, T.payload.found(match + 1, matches.length, matches.length >= Tree.MOST_MATCHES));
     activate(Tree.pointer(path));
   }
