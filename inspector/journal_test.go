@@ -28,7 +28,7 @@ func TestJournalSavesThenAnnounces(t *testing.T) {
 	sub := j.Events.Subscribe(10)
 	defer sub.Close()
 	maker := storetest.NewMaker(1)
-	a, b := maker.Next(), maker.Next()
+	a, b := maker.Begun(), maker.Next()
 	for _, x := range [...]*inspector.Exchange{a, b} {
 		if err := j.Save(t.Context(), x); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestJournalSavesThenAnnounces(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []inspector.Event{
-		{Seq: 1, What: inspector.Saved, ID: a.ID}, {Seq: 2, What: inspector.Saved, ID: b.ID}, {Seq: 3, What: inspector.Saved, ID: a.ID},
+		{Seq: 1, What: inspector.Saved, ID: a.ID}, {Seq: 2, What: inspector.Saved, ID: b.ID, Final: true}, {Seq: 3, What: inspector.Saved, ID: a.ID},
 		{Seq: 4, What: inspector.Deleted, ID: a.ID}, {Seq: 5, What: inspector.Deleted, ID: b.ID},
 	}
 	for _, w := range want {
@@ -64,6 +64,9 @@ func TestJournalAnnouncesWhatIsLost(t *testing.T) {
 	}
 	if diff := cmp.Diff(inspector.Event{Seq: 1, What: inspector.Lost, ID: x.ID}, <-sub.C); diff != "" {
 		t.Errorf("the event (-want +got):\n%s", diff)
+	}
+	if err := j.Trouble(); !errors.Is(err, errFull) {
+		t.Errorf("Trouble: %v, want the error of the last Save", err)
 	}
 	if err := j.Delete(t.Context(), x.ID); !errors.Is(err, errFull) {
 		t.Errorf("Delete: %v", err)

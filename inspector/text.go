@@ -46,10 +46,14 @@ func addRequest(b *strings.Builder, x *Exchange, limit int) {
 	r := &x.Request
 	// As a POST: of a GET, Decode reads the query, and that is in the target.
 	decoded, err := slack.Decode(http.MethodPost, r.Target, r.Header.HTTP(), r.Body.Bytes)
+	before := b.Len()
 	if err == nil || len(decoded) > 0 { // with an error: as far as it could be read
 		addValues(b, decoded, limit)
+	}
+	if b.Len() > before {
 		return
 	}
+	// Nothing that Slack would send: what can be read of it is read.
 	if s, err := url.QueryUnescape(string(r.Body.Bytes)); err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		addText(b, s, limit)
 		return
@@ -61,11 +65,13 @@ func addRequest(b *strings.Builder, x *Exchange, limit int) {
 // what is not text.
 func addBody(b *strings.Builder, body []byte, limit int) {
 	body = body[:min(len(body), limit)]
-	for range utf8.UTFMax { // a cut may have left part of a rune
-		if r, n := utf8.DecodeLastRune(body); r != utf8.RuneError || n != 1 {
+	for i := len(body) - 1; i >= 0 && i >= len(body)-utf8.UTFMax; i-- { // a cut may have left part of a rune
+		if utf8.RuneStart(body[i]) {
+			if !utf8.FullRune(body[i:]) {
+				body = body[:i]
+			}
 			break
 		}
-		body = body[:len(body)-1]
 	}
 	switch {
 	case !utf8.Valid(body):
@@ -272,11 +278,6 @@ const (
 	alone               // a word by itself
 )
 
-// spaceless are the scripts that put no space between words.
-var spaceless = []*unicode.RangeTable{
-	unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
-}
-
 func classify(r rune) class {
 	switch {
 	case r < utf8.RuneSelf:
@@ -286,7 +287,7 @@ func classify(r rune) class {
 		return other
 	case r == utf8.RuneError:
 		return other
-	case r >= 0x0E00 && unicode.In(r, spaceless...): // the first of their runes
+	case spaceless(r):
 		return alone
 	case unicode.IsLetter(r), unicode.IsNumber(r):
 		return letter
@@ -296,6 +297,13 @@ func classify(r rune) class {
 		return alone
 	}
 	return other
+}
+
+// spaceless reports whether a rune is of a script that puts no space between words.
+func spaceless(r rune) bool {
+	const first = 0x0E00 // of all of them
+	return r >= first && unicode.In(r,
+		unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
 }
 
 // Text is a text made ready for looking up phrases.

@@ -276,10 +276,12 @@ func (a *app) run(ctx context.Context) (err error) {
 
 // server makes an http.Server with the limits that strangers meet.
 func (a *app) server(h http.Handler) *http.Server {
-	return &http.Server{
+	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
+	closeUnused(srv)
+	return srv
 }
 
 // serve serves until somebody shuts the server down.
@@ -294,6 +296,10 @@ func serve(srv *http.Server, l net.Listener) error {
 func (a *app) shutdown(servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
+	told := time.AfterFunc(drain/10, func() {
+		a.screen.notice(fmt.Sprintf("waiting up to %v for requests that are under way; Ctrl-C again ends at once", drain))
+	})
+	defer told.Stop()
 	var g errgroup.Group
 	for _, srv := range servers {
 		g.Go(func() error {

@@ -28,7 +28,7 @@ func mockCommand(env config.Env) *cobra.Command {
 		Long: `mock edits the rules that answer in the app's place. They stand in the project's
 slackdev.yaml (or in the file that --rules names), and a running slackdev takes
 every change at once. The first rule that fits a request answers it.`,
-		Args: args(cobra.NoArgs),
+		Args: unknown,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(mockAddCommand(env), mockListCommand(env), mockRemoveCommand(env), mockCheckCommand(env))

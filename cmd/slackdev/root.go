@@ -45,7 +45,7 @@ the browser, and sends any of them again, freshly signed.`,
   slackdev demo`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          unknown,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(env.Stdin)
@@ -59,6 +59,10 @@ the browser, and sends any of them again, freshly signed.`,
 		tunnelCommand(env), demoCommand(env), requestsCommand(env), showCommand(env), replayCommand(env),
 		sendCommand(env), mockCommand(env), relayCommand(env), versionCommand(env),
 	)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil { // cobra's own shrugs at a shell that it does not know
+		completion.Args, completion.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
 }
 
@@ -67,14 +71,32 @@ func usage(err error, hint string) error {
 	return &console.Error{Err: err, Hint: hint, Code: console.Usage}
 }
 
-// args wraps a check of arguments so that it fails as wrong usage does.
+// args wraps a check of arguments so that it fails as wrong usage does, and so do flags
+// that exclude each other.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if err := check(cmd, given); err != nil {
+		err := check(cmd, given)
+		if err == nil {
+			err = cmd.ValidateFlagGroups()
+		}
+		if err != nil {
 			return usage(err, cmd.CommandPath()+" --help")
 		}
 		return nil
 	}
+}
+
+// unknown refuses a word that is no command, and says which one may have been meant.
+func unknown(cmd *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	hint := cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2 // letters; cobra's own value is set elsewhere
+	if near := cmd.SuggestionsFor(given[0]); len(near) > 0 {
+		hint = "did you mean  " + cmd.CommandPath() + " " + near[0]
+	}
+	return usage(fmt.Errorf("unknown command %q for %q", given[0], cmd.CommandPath()), hint)
 }
 
 // ended reports whether err only says that somebody asked to stop.

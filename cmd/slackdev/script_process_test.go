@@ -116,7 +116,7 @@ func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
 	for len(args) > 0 && regexp.MustCompile(`^[A-Z_]+=`).MatchString(args[0]) {
 		env, args = append(env, args[0]), args[1:]
 	}
-	p, err := s.launch(name, env, args)
+	p, err := s.launch(name, ts.MkAbs("."), env, args)
 	if err != nil {
 		return err
 	}
@@ -154,13 +154,13 @@ func passedOn(ts *testscript.TestScript) []string {
 }
 
 // launch starts the program. It needs no more help: its streams fill, and ended closes.
-func (s *stage) launch(name string, env, args []string) (*program, error) {
+func (s *stage) launch(name, dir string, env, args []string) (*program, error) {
 	path, err := exec.LookPath("slackdev")
 	if err != nil {
 		return nil, err
 	}
 	p := &program{cmd: exec.Command(path, args...), ended: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = s.dir, env
+	p.cmd.Dir, p.cmd.Env = dir, env
 	if p.out, err = newStream(filepath.Join(s.dir, name+".out")); err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (s *stage) launch(name string, env, args []string) (*program, error) {
 
 // firstScreen waits for what a person, or a program, is told first.
 func (p *program) firstScreen(ctx context.Context, ts *testscript.TestScript, name string, asJSON bool) error {
-	screen, err := p.err.find(ctx, regexp.MustCompile(`(?s)slackdev  (http\S+)  →.*Inspect +(http://[^/]+)/#t=`), 1)
+	screen, err := p.err.find(ctx, regexp.MustCompile(`(?s)slackdev\S* +(http\S+)  →.*Inspect\S* +(http://[^/]+)/#t=.*?\n\n`), 1)
 	if err != nil {
 		return err
 	}
@@ -246,8 +246,8 @@ func (p *program) wait(status int) error {
 	return nil
 }
 
-// stopProgram is  stop NAME:  Ctrl-C, and then exit status 0.
-func (s *stage) stopProgram(ts *testscript.TestScript, args []string) error {
+// endProgram is  end NAME:  Ctrl-C, and then exit status 0.
+func (s *stage) endProgram(ts *testscript.TestScript, args []string) error {
 	if err := s.signalProgram(ts, append([]string{"INT"}, args...)); err != nil {
 		return err
 	}
@@ -346,7 +346,7 @@ func (s *stage) keepOutput(ts *testscript.TestScript, args []string) error {
 		return err
 	}
 	cmd := exec.Command(path, args[2:]...)
-	cmd.Dir, cmd.Env = s.dir, passedOn(ts)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), passedOn(ts)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -31,20 +31,21 @@ type post struct {
 // slackPost is
 //
 //	slack-post [--secret SECRET] [--age 10m] [--header 'Name: value'] [--without NAME]
-//	           [--method POST] [--timeout 3s] [--as NAME] URL [FILE]
+//	           [--method POST] [--host NAME] [--timeout 3s] [--as NAME] URL [FILE]
 //
 // It posts the file (less its last line break) as Slack would, by its extension .json
 // or .form, and prints the answer: status, head, body. It fails where there is no whole
 // answer. --age signs with an older time, a negative one with a later time. --header
 // replaces a field after signing. --as goes on in the background, for  answer NAME.
 func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
-	var secret, method, as string
+	var secret, method, host, as string
 	var age, timeout time.Duration
 	var without []string
 	var headers []string
 	flags := flag.NewFlagSet("slack-post", flag.ContinueOnError)
 	flags.StringVar(&secret, "secret", "", "")
 	flags.StringVar(&method, "method", http.MethodPost, "")
+	flags.StringVar(&host, "host", "", "")
 	flags.StringVar(&as, "as", "", "")
 	flags.DurationVar(&age, "age", 0, "")
 	flags.DurationVar(&timeout, "timeout", patience, "")
@@ -56,6 +57,9 @@ func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
 	r, err := slackRequest(ts, method, flags.Arg(0), flags.Arg(1), secret, time.Now().Add(-age))
 	if err != nil {
 		return err
+	}
+	if host != "" {
+		r.Host = host
 	}
 	for _, name := range without {
 		r.Header.Del(name)

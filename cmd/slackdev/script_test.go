@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // another. Besides testscript's own commands there are:
 //
 //   - app, port, app-saw, app-request: a Slack app (script_app_test.go)
-//   - start, stop, kill9, signal, exited, hang-up, exits, keep, until, wait-for: the
+//   - start, end, kill9, signal, exited, hang-up, exits, keep, until, wait-for: the
 //     program (script_process_test.go)
 //   - slack-post, answer, trickle, trickle-end, flood-headers: Slack, and those who
 //     are not Slack (script_slack_test.go)
@@ -73,7 +73,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){}
 	for name, run := range map[string]scriptCommand{
 		"app": (*stage).startApp, "port": (*stage).reservePort, "app-saw": (*stage).appSaw, "app-request": (*stage).appRequest, "app-release": (*stage).appRelease,
-		"start": (*stage).startProgram, "stop": (*stage).stopProgram, "kill9": (*stage).killProgram, "signal": (*stage).signalProgram, "exited": (*stage).exitedProgram,
+		"start": (*stage).startProgram, "end": (*stage).endProgram, "kill9": (*stage).killProgram, "signal": (*stage).signalProgram, "exited": (*stage).exitedProgram,
 		"hang-up": (*stage).hangUp, "exits": (*stage).exits, "keep": (*stage).keepOutput, "until": (*stage).until, "wait-for": (*stage).waitFor,
 		"slack-post": (*stage).slackPost, "answer": (*stage).awaitAnswer, "trickle": (*stage).trickle, "trickle-end": (*stage).trickleEnd, "flood-headers": (*stage).floodHeaders,
 		"json": (*stage).matchJSON, "json-get": (*stage).getJSON, "json-contract": (*stage).checkContract,
@@ -246,7 +246,8 @@ func (w *witness) Log(args ...any) {
 		text = text[begin[0]:]
 	}
 	if w.stage != nil {
-		if secret := w.stage.secretIn(text); secret != "" {
+		printed := regexp.MustCompile(`(?m)^> .*$`).ReplaceAllString(text, "") // without the script's own lines
+		if secret := w.stage.secretIn(printed); secret != "" {
 			w.Errorf("the program printed %s", secret)
 		}
 	}

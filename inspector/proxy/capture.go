@@ -33,6 +33,11 @@ func (w *capture) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.head(status)
 	}
+	if status >= 200 && !w.c.in.over() {
+		// Perhaps nobody reads the rest, and net/http cannot go on behind a body that was
+		// left unread in full duplex: the next request on the connection would be lost.
+		w.Header().Set("Connection", "close")
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -50,6 +50,7 @@ func (c *call) forward() {
 		cancel()
 	}
 	c.out.by = inspector.ByApp
+	c.in.forwarding()
 	c.rp = httputil.ReverseProxy{
 		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.heard, ErrorHandler: c.unanswered,
 		BufferPool: &c.p.buffers, ErrorLog: c.p.silent,
@@ -61,6 +62,11 @@ func (c *call) forward() {
 func (c *call) rewrite(pr *httputil.ProxyRequest) {
 	pr.SetURL(c.p.App)
 	pr.Out.URL.RawQuery = joinQuery(c.p.App.RawQuery, pr.In.URL.RawQuery) // as it came, also where it is malformed
+	for name := range pr.Out.Header {
+		if forwards(name) {
+			delete(pr.Out.Header, name)
+		}
+	}
 	pr.SetXForwarded()
 	if c.p.Public != nil {
 		if u := c.p.Public(); u != nil {
@@ -81,6 +87,13 @@ func (c *call) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.Out.Body = &c.in
 	pr.Out.Trailer = pr.In.Trailer // the very map, which is filled in by the end of the body
+}
+
+// forwards reports whether a field says who forwarded a request. Of strangers nobody
+// believes that, in any spelling: many apps read an underscore as a hyphen.
+func forwards(name string) bool {
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	return strings.HasPrefix(name, "x-forwarded") || name == "forwarded" || name == "x-real-ip"
 }
 
 func joinQuery(a, b string) string {

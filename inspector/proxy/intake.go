@@ -22,6 +22,7 @@ type intake struct {
 	whole    bool   // buffered is all of it
 	why      string // not whole: the reason
 	fault    string // the sender's body broke off or broke the rules; there is nothing to forward
+	missing  int64  // with a fault: how much more there should have been, as far as that is known
 	buffered []byte // what was read in advance; the app gets it first
 	next     int    // of buffered, where Read goes on
 	room     bool   // holds a place in Proxy.largeRoom
@@ -66,17 +67,21 @@ func fromSlack(h http.Header) bool {
 }
 
 // stream leaves the body to be read while it is forwarded, and says why.
-func (in *intake) stream(why string) {
-	in.why = why
-	// Otherwise net/http takes the rest of the body away once the answer begins.
-	_ = in.control.EnableFullDuplex()
+func (in *intake) stream(why string) { in.why = why }
+
+// forwarding keeps net/http from taking the rest of a body away once the answer begins.
+func (in *intake) forwarding() {
+	if !in.whole {
+		_ = in.control.EnableFullDuplex()
+	}
 }
 
 // read reads all of the body, or finds that it is too large for that.
 func (in *intake) read() {
 	r := in.c.r
 	expected := r.ContentLength
-	buf := make([]byte, 0, min(max(expected, 512), large)+1)
+	// A length is only a promise: the room for it grows as the bytes come.
+	buf := make([]byte, 0, min(max(expected, 512), promised)+1)
 	for {
 		buf = grow(buf, 1, MaxVerified+1)
 		if len(buf) > large && !in.room && !in.reserve() {
@@ -98,6 +103,7 @@ func (in *intake) read() {
 			return
 		case err != nil:
 			in.buffered, in.whole = buf, true
+			in.missing = max(1, expected-int64(len(buf)))
 			in.fault = readFault(err, len(buf), expected)
 			return
 		}
@@ -127,7 +133,7 @@ func readFault(err error, got int, expected int64) string {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("the sender sent nothing for %v, %d bytes into its body", idle, got)
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF) && expected >= 0:
 		return fmt.Sprintf("the sender hung up %d bytes into a body of %d", got, expected)
 	default:
 		return fmt.Sprintf("the sender's body broke off after %d bytes: %v", got, err)
@@ -160,20 +166,28 @@ func (in *intake) release() {
 	}
 }
 
-// kept gives the body as it is recorded.
+// kept gives the body as it is recorded. One that nobody read to its end is never
+// recorded as a whole one: a replay would send the beginning as if it were all.
 func (in *intake) kept() inspector.Body {
 	limit := in.c.p.Keep
-	switch {
-	case !in.whole:
+	if !in.whole {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		return inspector.Body{Bytes: in.keep, Size: in.size}
-	case int64(len(in.buffered)) <= limit:
-		return inspector.Body{Bytes: in.buffered, Size: int64(len(in.buffered))}
-	default:
-		// Not a slice of it: the record must not hold the large array.
-		return inspector.Body{Bytes: bytes.Clone(in.buffered[:limit]), Size: int64(len(in.buffered))}
+		body := inspector.Body{Bytes: in.keep, Size: in.size}
+		if ahead := int64(len(in.buffered)); body.Size < ahead { // read, and not passed on
+			body = inspector.Body{Bytes: bytes.Clone(in.buffered[:min(ahead, limit)]), Size: ahead}
+		}
+		if !in.ended {
+			body.Size = max(body.Size+1, in.c.r.ContentLength) // one more at least, and maybe many
+		}
+		return body
 	}
+	size := int64(len(in.buffered))
+	if size <= limit {
+		return inspector.Body{Bytes: in.buffered, Size: size + in.missing}
+	}
+	// Not a slice of it: the record must not hold the large array.
+	return inspector.Body{Bytes: bytes.Clone(in.buffered[:limit]), Size: size + in.missing}
 }
 
 // Read gives the body to the app: first what was read in advance, then the rest as
@@ -226,6 +240,13 @@ func (in *intake) trailer() inspector.Header {
 		return nil // it may be written to
 	}
 	return inspector.HeaderOf(in.c.r.Trailer)
+}
+
+// over reports whether all of the body has passed.
+func (in *intake) over() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.whole || in.ended
 }
 
 // problem says why the body broke off while it streamed, or "".

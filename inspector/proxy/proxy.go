@@ -34,6 +34,8 @@ const (
 	// large bodies count against maxLarge, the number that is in memory at the same time.
 	large    = 256 << 10
 	maxLarge = 8
+	// promised is the most that is set aside for a body before its bytes are there.
+	promised = 16 << 10
 	// idle is how long either side may pause within a body.
 	idle = 30 * time.Second
 	// grace is how long the app may go on with an answer that nobody waits for any

@@ -16,7 +16,22 @@ func (c *call) refused() bool {
 	if c.p.Refuse == 0 || c.x.Verdict.Status == slack.Valid {
 		return false
 	}
-	return c.x.Slack.Kind != slack.OAuthRedirect && c.x.Slack.Kind != slack.SSLCheck
+	return !c.fromOAuth() && c.x.Slack.Kind != slack.SSLCheck
+}
+
+// fromOAuth reports whether a request can be the browser's at the end of an
+// installation: it follows a link, so it brings no body and asks for no other
+// protocol, nor that its GET be taken for something else.
+func (c *call) fromOAuth() bool {
+	if c.x.Slack.Kind != slack.OAuthRedirect || !c.in.whole || len(c.in.buffered) > 0 {
+		return false
+	}
+	for _, name := range [...]string{"Upgrade", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		if c.r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *call) refuse() {

@@ -14,12 +14,11 @@ import (
 )
 
 const (
-	maxNotes     = 64 // that a session which comes late can still read
-	maxSessions  = 4  // of one client at once
-	maxBindAddr  = 255
-	defaultPort  = 80 // for those who leave the port to the relay
-	madeUpTries  = 8
-	aheadVersion = "SSH-2.0-slackdev"
+	maxNotes    = 64 // that a session which comes late can still read
+	maxSessions = 4  // of one client at once
+	maxBindAddr = 255
+	defaultPort = 80 // for those who leave the port to the relay
+	madeUpTries = 8
 )
 
 // client is a connection that has logged in.
@@ -60,7 +59,7 @@ func (s *server) newClient(conn *ssh.ServerConn, watched *watchedConn) (*client,
 	return &client{
 		s: s, conn: conn, watched: watched,
 		key: key, id: conn.Permissions.Extensions[extFingerprint],
-		ahead:    strings.HasPrefix(string(conn.ClientVersion()), aheadVersion),
+		ahead:    strings.HasPrefix(string(conn.ClientVersion()), wire.ClientVersion),
 		gone:     make(chan struct{}),
 		forwards: map[wire.ForwardRequest]*tunnel{},
 		noted:    make(chan struct{}),
@@ -93,13 +92,13 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 func (c *client) takeRequests(requests <-chan *ssh.Request) {
 	for req := range requests {
 		switch req.Type {
-		case "tcpip-forward":
+		case wire.ForwardName:
 			c.takeForward(req)
-		case "cancel-tcpip-forward":
+		case wire.CancelForwardName:
 			var bind wire.ForwardRequest
 			err := ssh.Unmarshal(req.Payload, &bind)
 			req.Reply(err == nil && c.cancel(bind), nil)
-		case "keepalive@openssh.com":
+		case wire.KeepAliveName:
 			req.Reply(true, nil)
 		default:
 			req.Reply(false, nil)
@@ -122,12 +121,12 @@ func (c *client) takeForward(req *ssh.Request) {
 	if err != nil {
 		c.s.log.Info("forward refused", "key", c.id, "err", err)
 		req.Reply(false, nil)
-		c.note("error: "+err.Error(), true)
+		c.note(wire.ErrorPrefix+err.Error(), true)
 		return
 	}
 	c.s.log.Info("tunnel up", "name", t.name.label, "key", c.id)
 	req.Reply(true, payload)
-	c.note("URL: "+c.s.url(t.name.label).String(), false)
+	c.note(wire.URLPrefix+c.s.url(t.name.label).String(), false)
 	t.warm()
 }
 
@@ -255,7 +254,7 @@ func (c *client) keepAlive() {
 		case silence >= every && asking.CompareAndSwap(false, true):
 			// SendRequest has no deadline: only Close ends it.
 			c.tasks.Go(func() {
-				c.conn.SendRequest("keepalive@openssh.com", true, nil)
+				c.conn.SendRequest(wire.KeepAliveName, true, nil)
 				asking.Store(false)
 			})
 		}
@@ -265,6 +264,6 @@ func (c *client) keepAlive() {
 // alive asks whether the connection is still there: an end of a channel that came
 // with the end of the connection was not the app's.
 func (c *client) alive() bool {
-	_, _, err := c.conn.SendRequest("keepalive@openssh.com", true, nil)
+	_, _, err := c.conn.SendRequest(wire.KeepAliveName, true, nil)
 	return err == nil
 }

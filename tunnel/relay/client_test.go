@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,11 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -114,56 +109,6 @@ func TestAnRSAHostKeySignsWithSHA2Only(t *testing.T) {
 	if err := dial(t, w.ssh, &ssh.ClientConfig{HostKeyAlgorithms: []string{ssh.KeyAlgoRSASHA512}, Auth: auth}); err != nil {
 		t.Error(err)
 	}
-}
-
-// A client offers another's public key first, cannot sign with it, and then logs in
-// with its own: it is known by its own (CVE-2024-45337).
-func TestAKeyThatWasOnlyOfferedGivesNothing(t *testing.T) {
-	dir := t.TempDir()
-	thief := makeKey(t, dir, "thief", "")
-	owners := makeKey(t, dir, "owner", "a passphrase that the thief does not know")
-	pub, err := os.ReadFile(owners + ".pub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner, _, _, _, err := ssh.ParseAuthorizedKey(pub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := make(chan string, 16)
-	w := start(t, func(r *Relay) {
-		r.Allow = func(k ssh.PublicKey) bool { asked <- ssh.FingerprintSHA256(k); return true }
-	})
-
-	_, port, _ := net.SplitHostPort(w.ssh)
-	out, err := exec.Command("ssh", "-F", "none", "-N", "-i", owners, "-i", thief, "-p", port, "-o", "BatchMode=yes",
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile="+filepath.Join(dir, "known"), "-o", "IdentityAgent=none",
-		"-o", "ExitOnForwardFailure=yes", "-R", "www:80:localhost:1", "x@127.0.0.1").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "remote port forwarding failed") {
-		t.Fatalf("got %v: %s", err, out)
-	}
-	var last string
-	offered := false
-	for len(asked) > 0 {
-		last = <-asked
-		offered = offered || last == ssh.FingerprintSHA256(owner)
-	}
-	if !offered || last == ssh.FingerprintSHA256(owner) {
-		t.Errorf("the owner's key was offered: %v; the forward was checked for %s", offered, last)
-	}
-}
-
-// makeKey makes a key pair for the OpenSSH client, and skips the test without one.
-func makeKey(t *testing.T, dir, name, passphrase string) string {
-	t.Helper()
-	if _, err := exec.LookPath("ssh"); err != nil {
-		t.Skip("there is no ssh")
-	}
-	key := filepath.Join(dir, name)
-	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", key).CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen: %v\n%s", err, out)
-	}
-	return key
 }
 
 func TestStrangersAreFewAndHurried(t *testing.T) {
@@ -339,24 +284,6 @@ func TestSessionsShowWhatBecameOfForwards(t *testing.T) {
 	}
 }
 
-func TestURLsAreThePublicOnes(t *testing.T) {
-	for want, r := range map[string]*Relay{
-		"http://a.localhost:4041":    {Domain: "localhost"},
-		"http://a.example.org":       {Domain: "Example.org.", Port: 80},
-		"https://a.example.org":      {Domain: "example.org", Scheme: "https", Port: 443},
-		"https://a.example.org:8443": {Domain: "example.org", Scheme: "https", Port: 8443},
-	} {
-		r.HostKey = newSigner(t)
-		s, err := r.server(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4041})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.url("a").String(); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
 func TestCtrlCEndsASession(t *testing.T) {
 	w := start(t, nil)
 	f := w.up("app", nil)
@@ -372,182 +299,6 @@ func TestCtrlCEndsASession(t *testing.T) {
 	}
 	if status != "exit-status" {
 		t.Errorf("got %q", status)
-	}
-}
-
-func TestANameBelongsToTheKeyThatAskedFirst(t *testing.T) {
-	w := start(t, short(Limits{Forwards: 2}))
-	owner, other := newSigner(t), newSigner(t)
-	f := w.upAs(owner, "app", nil)
-	g, err := w.connect(other, "SSH-2.0-x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused := func(why, name string) {
-		t.Helper()
-		if ok, _ := g.forward(name, 80); ok {
-			t.Errorf("%s: another key gets %s", why, name)
-		}
-	}
-	refused("while it is up", "app")
-	refused("in another spelling", "APP")
-	refused("with the domain", "app.localhost")
-	f.end()
-	waitDown(t, w, "app")
-	refused("while it is down", "app")
-	again := w.upAs(owner, "app", nil)
-	refused("when it is back", "app")
-	for _, tc := range []struct {
-		name string
-		port uint32
-		want bool
-	}{{"app", 80, false}, {"app", 81, false}, {"two", 80, true}, {"three", 80, false}} {
-		if ok, _ := again.forward(tc.name, tc.port); ok != tc.want {
-			t.Errorf("%s:%d beside app:80, of two: got %v", tc.name, tc.port, ok)
-		}
-	}
-}
-
-func TestTheNewestConnectionHasTheName(t *testing.T) {
-	w := start(t, nil)
-	key := newSigner(t)
-	old := w.upAs(key, "app", nil)
-	v := w.visit(get("app", "/"))
-	a, _ := old.busyApp()
-	w.upAs(key, "app", nil).end()
-	waitDown(t, w, "app")
-	newer := w.upAs(key, "app", nil)
-
-	other := w.visit(get("app", "/"))
-	b, _ := newer.busyApp()
-	b.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")
-	if _, body := other.answer("GET"); body != "new" {
-		t.Errorf("got %q", body)
-	}
-	other.send(get("nobody", "/")) // by when the channel is free again
-	other.answer("GET")
-	a.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold") // what was under way goes on
-	if _, body := v.answer("GET"); body != "old" {
-		t.Errorf("got %q", body)
-	}
-	v.send(get("app", "/"))
-	b.request() // on the channel that was used last
-	b.say("HTTP/1.1 204 No Content\r\n\r\n")
-	if resp, _ := v.answer("GET"); resp.StatusCode != 204 {
-		t.Errorf("got %s", resp.Status)
-	}
-	old.end() // takes nothing away
-	v.send(get("app", "/"))
-	b.request()
-	b.say("HTTP/1.1 204 No Content\r\n\r\n")
-	v.answer("GET")
-}
-
-func TestAForwardCanBeCancelled(t *testing.T) {
-	w := start(t, nil)
-	f := w.up("app", nil)
-	cancel := func() bool {
-		ok, _, err := f.conn.SendRequest("cancel-tcpip-forward", true, ssh.Marshal(struct {
-			Addr string
-			Port uint32
-		}{"app", 80}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ok
-	}
-	if !cancel() || cancel() {
-		t.Error("a forward can be cancelled once")
-	}
-	if resp, _ := w.visit(get("app", "/")).answer("GET"); resp.StatusCode != 503 {
-		t.Errorf("got %s", resp.Status)
-	}
-	if ok, _ := f.forward("app", 80); !ok {
-		t.Error("and asked for again")
-	}
-}
-
-func TestMadeUpNamesStay(t *testing.T) {
-	w := start(t, nil)
-	key := newSigner(t)
-	f, err := w.connect(key, "SSH-2.0-x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, _ := f.session()
-	var urls []string
-	for i, addr := range []string{"", "localhost", "*"} {
-		if ok, port := f.forward(addr, uint32(8080*i)); !ok || i == 0 && port != 80 {
-			t.Fatalf("%q: got %v, port %d", addr, ok, port)
-		}
-		urls = append(urls, <-stdout)
-	}
-	if slices.Sort(urls); len(slices.Compact(urls)) != 3 {
-		t.Errorf("got %v", urls)
-	}
-	readable := regexp.MustCompile(`^URL: http://[a-z]+-[a-z]+-[a-z2-7]{4}\.localhost:\d+$`)
-	for _, u := range urls {
-		if !readable.MatchString(u) {
-			t.Errorf("got %q", u)
-		}
-	}
-	f.end()
-	again, err := w.connect(key, "SSH-2.0-x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, _ = again.session()
-	again.forward("0.0.0.0", 0)
-	if got := <-stdout; got != "URL: "+"http://"+madeUp(ssh.FingerprintSHA256(key.PublicKey()), 0)+".localhost:"+w.http[strings.LastIndex(w.http, ":")+1:] {
-		t.Errorf("after a reconnect: %q, before: %v", got, urls)
-	}
-	if n := len(strings.Fields(adjectives)); n != 32 {
-		t.Errorf("%d adjectives", n)
-	}
-	if n := len(strings.Fields(animals)); n != 32 {
-		t.Errorf("%d animals", n)
-	}
-}
-
-func TestLabels(t *testing.T) {
-	for label, want := range map[string]bool{
-		"a": true, "a1": true, "my-app": true, "0": true, strings.Repeat("a", 63): true,
-		"": false, "A": false, "-a": false, "a-": false, "a.b": false, "a_b": false, "a b": false, "ä": false, "a\x00": false,
-		"xn--x": false, "ab--c": false, "www": false, "admin": false, "api": false, "relay": false, "localhost": false,
-		strings.Repeat("a", 64): false,
-	} {
-		if got := checkLabel(label) == nil; got != want {
-			t.Errorf("%q: got %v, want %v", label, got, want)
-		}
-	}
-}
-
-func TestTheRegistryIsBounded(t *testing.T) {
-	limits := Limits{Names: 3, NamesPerKey: 2, NameKept: time.Hour}
-	g := newRegistry("localhost", &limits)
-	claim := func(label, owner string) error {
-		_, err := g.claim(label, owner, &tunnel{})
-		return err
-	}
-	if err := errors.Join(claim("a", "k"), claim("b", "k"), claim("a", "k")); err != nil {
-		t.Fatal(err)
-	}
-	if claim("c", "k") == nil {
-		t.Error("a key gets a third name of two")
-	}
-	if claim("c", "l") != nil || claim("d", "l") == nil {
-		t.Error("three names in all")
-	}
-	g.leave(g.names["a"].live.Load())
-	if claim("d", "l") == nil {
-		t.Error("a name that went just now is forgotten")
-	}
-	limits.NameKept = -1
-	if claim("d", "l") != nil || g.names["a"] != nil || g.owned["k"] != 1 {
-		t.Errorf("a name that is long gone is kept: %v", g.names)
-	}
-	if claim("e", "l") == nil {
-		t.Error("a name that is live is forgotten")
 	}
 }
 
@@ -594,115 +345,4 @@ func (c *stallConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.Conn.Write(p)
-}
-
-// TestThePlainSSHClientWorks runs the OpenSSH client as its users do.
-func TestThePlainSSHClientWorks(t *testing.T) {
-	dir := t.TempDir()
-	key := makeKey(t, dir, "key", "")
-	w := start(t, nil)
-	w.up("taken", nil)
-	app := listen(t)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := app.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer c.Close()
-				echoOn(c)
-			})
-		}
-	})
-	defer serving.Wait()
-	defer app.Close()
-	host, port, _ := net.SplitHostPort(w.ssh)
-	_, httpPort, _ := net.SplitHostPort(w.http)
-	to := ":" + strings.Replace(app.Addr().String(), "127.0.0.1", "localhost", 1)
-	ctx := t.Context()
-	cmd := exec.CommandContext(ctx, "ssh", "-F", "none", "-T", "-i", key, "-p", port,
-		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile="+filepath.Join(dir, "known"), "-o", "IdentityAgent=none",
-		"-R", "myname:80"+to, "-R", "0"+to, "-R", "taken:80"+to, "x@"+host)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := &lines{seen: make(chan string, 100)}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]bool{
-		"URL: http://myname.localhost:" + httpPort:          true,
-		"error: the name taken belongs to another key":      true,
-		"Allocated port 80 for remote forward to localhost": true,
-		"remote port forwarding failed for listen port 80":  true,
-		"-": true, // of the name that is made up
-	}
-	for len(want) > 0 {
-		select {
-		case line := <-out.seen:
-			for w := range want {
-				if strings.Contains(line, w) && (w != "-" || strings.HasPrefix(line, "URL:")) {
-					delete(want, w)
-				}
-			}
-		case <-time.After(20 * time.Second):
-			t.Fatalf("ssh never says %v", want)
-		}
-	}
-	for range 3 {
-		v := w.visit(post("myname", "hello"))
-		if resp, body := v.answer("POST"); resp.StatusCode != 200 || body != "hello" {
-			t.Errorf("got %s %q", resp.Status, body)
-		}
-		v.Close()
-	}
-	app.Close() // an app that is down
-	for {
-		resp, _ := w.visit(get("myname", "/")).answer("GET")
-		if resp.StatusCode == 502 && resp.Header.Get("X-Slackdev-Relay") == codeNoApp {
-			break
-		}
-	}
-	io.WriteString(in, "\x03")
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("after Ctrl-C: %v", err)
-	}
-}
-
-// echoOn answers each request on c with its body, and closes after the second.
-func echoOn(c net.Conn) {
-	r := bufio.NewReader(c)
-	for range 2 {
-		q, err := http.ReadRequest(r)
-		if err != nil {
-			return
-		}
-		body, err := io.ReadAll(q.Body)
-		if err != nil {
-			return
-		}
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	}
-}
-
-// lines hands over what is written, line by line.
-type lines struct {
-	buf  []byte
-	seen chan string
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.buf = append(l.buf, p...)
-	for {
-		i := bytes.IndexByte(l.buf, '\n')
-		if i < 0 {
-			return len(p), nil
-		}
-		l.seen <- string(l.buf[:i])
-		l.buf = l.buf[i+1:]
-	}
 }

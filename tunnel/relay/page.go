@@ -7,6 +7,7 @@ import (
 	"html"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // The values of the X-Slackdev-Relay field, which every answer of the relay itself
@@ -47,6 +48,7 @@ func (r *refusal) page(q asked, fields *message, keep bool) []byte {
 	kind, text := r.body(fields)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", r.Status, http.StatusText(r.Status))
+	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n")
 	b.WriteString("X-Slackdev-Relay: " + r.Code + "\r\n")
 	b.WriteString("Content-Type: " + kind + "\r\n")
 	b.WriteString("Content-Length: " + strconv.Itoa(len(text)) + "\r\n")

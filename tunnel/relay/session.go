@@ -37,7 +37,6 @@ type session struct {
 	ssh.Channel
 	client  *client
 	hangUp  chan struct{} // closed when they have
-	pty     bool
 	started bool
 	shown   int // notes
 }
@@ -68,7 +67,6 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 func (s *session) take(req *ssh.Request) bool {
 	switch req.Type {
 	case "pty-req":
-		s.pty = true
 		return true
 	case "shell", "exec":
 		first := !s.started
@@ -83,15 +81,11 @@ func (s *session) show() <-chan struct{} {
 	notes, more := s.client.notesAfter(s.shown)
 	for _, n := range notes {
 		s.shown = n.n
-		line := n.text + "\n"
-		if s.pty {
-			line = n.text + "\r\n"
-		}
 		out := s.Channel.Write
 		if n.bad {
 			out = s.Stderr().Write
 		}
-		if _, err := out([]byte(line)); err != nil {
+		if _, err := out([]byte(n.text + "\r\n")); err != nil {
 			return more
 		}
 	}

@@ -206,7 +206,7 @@ func (t *tunnel) openChannel() (ssh.Channel, <-chan *ssh.Request, error) {
 	// connection ends may never return.
 	go func() {
 		var o opened
-		o.ch, o.requests, o.err = t.client.conn.OpenChannel("forwarded-tcpip", ssh.Marshal(wire.ForwardedOpen{
+		o.ch, o.requests, o.err = t.client.conn.OpenChannel(wire.ForwardedChannel, ssh.Marshal(wire.ForwardedOpen{
 			Addr: t.bind.BindAddr, Port: t.bind.BindPort,
 			OriginAddr: origin.IP.String(), OriginPort: uint32(origin.Port),
 		}))

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type visitor struct {
 	// writeBy is the write deadline. Who writes owns it: the channel's goroutine
 	// while x is under way, else the visitor's.
 	writeBy time.Time
+
+	idling atomic.Bool // waits for a request
 
 	mu     sync.Mutex
 	ending bool // the read deadline is final; guarded by mu
@@ -143,12 +146,15 @@ func (v *visitor) close() {
 // all the while.
 func (v *visitor) idle() bool {
 	v.in.shrink()
+	v.idling.Store(true) // before stopping is looked at: see nudge
+	defer v.idling.Store(false)
 	if !v.armed {
 		v.armed = true
 		v.readWithin(v.s.limits.Head) // of a new connection; later ones come here with a deadline
 	}
 	for {
-		if !v.pending && v.s.isStopping() {
+		if v.s.isStopping() { // and has nudged: nobody will wake this goroutine again
+			v.settle()
 			return false
 		}
 		err := v.in.read(v.net)
@@ -181,7 +187,7 @@ func (v *visitor) idleLeft() time.Duration {
 			return v.s.limits.Idle
 		}
 	}
-	if v.seen == 0 || v.s.isStopping() {
+	if v.seen == 0 {
 		return 0
 	}
 	return v.s.limits.Idle - time.Since(v.x.ended)
@@ -398,11 +404,12 @@ func (v *visitor) readWithin(d time.Duration) {
 	v.net.SetReadDeadline(by)
 }
 
-// nudge wakes a visitor's goroutine, for it to see that the relay stops.
+// nudge wakes a visitor's goroutine that waits for a request, for it to see that
+// the relay stops.
 func (v *visitor) nudge() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.ending {
+	if !v.ending && v.idling.Load() {
 		v.net.SetReadDeadline(time.Now())
 	}
 }

@@ -32,7 +32,8 @@ type Conn struct {
 	ch            ssh.Channel
 	in, out       *half
 	local, remote net.Addr
-	lost          func() error // why the tunnel is gone; nil while it is there
+	lost          func() error  // why the tunnel is gone; nil while it is there
+	sent          chan struct{} // closed when nothing more will be sent
 
 	mu     sync.Mutex  // guards what follows
 	closed bool        // by Close
@@ -46,7 +47,7 @@ var _ net.Conn = (*Conn)(nil)
 func newConn(ch ssh.Channel, local, remote net.Addr, lost func() error) *Conn {
 	return &Conn{
 		ch: ch, in: newHalf(), out: newHalf(),
-		local: local, remote: remote, lost: lost,
+		local: local, remote: remote, lost: lost, sent: make(chan struct{}),
 	}
 }
 
@@ -95,6 +96,7 @@ func (c *Conn) pumpIn() {
 
 // pumpOut moves bytes from the writer to the channel, then its end, then its close.
 func (c *Conn) pumpOut() {
+	defer close(c.sent)
 	for {
 		p, err := c.out.peek()
 		if err == io.EOF {
@@ -160,6 +162,12 @@ func (c *Conn) Close() error {
 	}
 	c.closed = true
 	return nil
+}
+
+func (c *Conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // giveUp ends the sending of what a closed connection still has: closing the

@@ -122,6 +122,25 @@ func TestConnCloseSendsWhatWasWritten(t *testing.T) {
 	})
 }
 
+// A program that ends closes its connections, and then the tunnel.
+func TestTunnelCloseSendsWhatClosedConnectionsHave(t *testing.T) {
+	near, far, tunnel := connPair(t)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), halfMost/16)
+	if _, err := near.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	if err := near.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tunnel.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(far)
+	if len(got) != len(sent) {
+		t.Errorf("got %d bytes and %v, want %d", len(got), err, len(sent))
+	}
+}
+
 func TestConnCloseFreesWhoWaits(t *testing.T) {
 	near, _, _ := connPair(t) // nobody reads at the far end
 	var calls sync.WaitGroup

@@ -79,10 +79,10 @@ func (h *half) write(p []byte) (n int, err error) {
 	defer h.mu.Unlock()
 	for {
 		switch {
+		case h.sealed != nil: // by ourselves, which the peer's end does not change
+			return n, net.ErrClosed
 		case h.broken != nil:
 			return n, h.broken
-		case h.sealed != nil:
-			return n, net.ErrClosed
 		case h.deadline.passed:
 			return n, os.ErrDeadlineExceeded
 		case len(p) == 0:

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/slackdev/slackdev/tunnel"
 	"github.com/slackdev/slackdev/tunnel/wire"
@@ -89,11 +90,40 @@ func (t *Tunnel) Accept() (net.Conn, error) {
 	}
 }
 
+// parting is how long Close waits for what closed connections still have to send.
+const parting = time.Second
+
 // Close ends the tunnel and all of its connections, and waits for its goroutines.
+// What was written to connections that are closed already is sent first, if the
+// server takes it within a second.
 func (t *Tunnel) Close() error {
+	t.part()
 	t.end(net.ErrClosed)
 	t.work.Wait()
 	return nil
+}
+
+// part waits until closed connections have sent everything.
+func (t *Tunnel) part() {
+	t.mu.Lock()
+	var closed []*Conn
+	for c := range t.conns {
+		if c.isClosed() {
+			closed = append(closed, c)
+		}
+	}
+	t.mu.Unlock()
+	late := time.NewTimer(parting)
+	defer late.Stop()
+	for _, c := range closed {
+		select {
+		case <-c.sent:
+		case <-t.over: // there is nobody to send to
+			return
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // end makes why the reason, if there is none yet, and frees everything that waits

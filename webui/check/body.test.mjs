@@ -16,13 +16,18 @@ test('a body is shown in the best way first', () => {
     ['bytes', { body_base64: '/w==' }, ['hex']],
     ['empty', { body: '' }, []],
     ['none', {}, []],
-  ])) assert.deepEqual(forms(message(m)), want, name);
+  ]))
+    assert.deepEqual(forms(message(m)), want, name);
 });
 
 test('a form keeps its order, its empty values, and what is no form', () => {
   assert.deepEqual(formFields('text=add+milk&text=&token=%2Aé%F0%9F%91%8D&bare&=x&bad=%zz'), [
-    { name: 'text', value: 'add milk' }, { name: 'text', value: '' }, { name: 'token', value: '*é👍' },
-    { name: 'bare', value: '' }, { name: '', value: 'x' }, { name: 'bad', value: '%zz' },
+    { name: 'text', value: 'add milk' },
+    { name: 'text', value: '' },
+    { name: 'token', value: '*é👍' },
+    { name: 'bare', value: '' },
+    { name: '', value: 'x' },
+    { name: 'bad', value: '%zz' },
   ]);
   assert.deepEqual(formFields(''), []);
   assert.equal(formFields('a&'.repeat(5000), 10).length, 10);
@@ -30,8 +35,11 @@ test('a form keeps its order, its empty values, and what is no form', () => {
 
 test('bytes in hex, sixteen a line', () => {
   const text = hex(new TextEncoder().encode('0123456789abcdef\n\u00ff'));
-  assert.equal(text, '00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  0123456789abcdef\n' +
-    '00000010  0a c3 bf                                          ...');
+  assert.equal(
+    text,
+    '00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  0123456789abcdef\n' +
+      '00000010  0a c3 bf                                          ...',
+  );
   assert.equal(hex(new Uint8Array(100), 16).split('\n').length, 1);
 });
 
@@ -53,7 +61,14 @@ test('an edited payload becomes the smallest changes', () => {
     ['a key that went', (d) => delete d.o.x, [{ path: 'o', value: '{"y":2}' }]],
     ['keys with dots and backslashes', (d) => (d['b.1']['k\\'] = 2), [{ path: 'b\\.1.k\\\\', value: '2' }]],
     ['another type', (d) => (d.o = [1]), [{ path: 'o', value: '[1]' }]],
-    ['two at once', (d) => ((d.n = 2), (d.o.y = 3)), [{ path: 'n', value: '2' }, { path: 'o.y', value: '3' }]],
+    [
+      'two at once',
+      (d) => ((d.n = 2), (d.o.y = 3)),
+      [
+        { path: 'n', value: '2' },
+        { path: 'o.y', value: '3' },
+      ],
+    ],
   ])) {
     const after = structuredClone(before);
     change(after);
@@ -63,7 +78,9 @@ test('an edited payload becomes the smallest changes', () => {
 
 test('a field of a form is text, what is inside its payload is JSON', () => {
   assert.deepEqual(edits({ text: 'a' }, { text: '42' }, true), [{ path: 'text', value: '42' }]);
-  assert.deepEqual(edits({ payload: { v: 'a' } }, { payload: { v: 'b' } }, true), [{ path: 'payload.v', value: '"b"' }]);
+  assert.deepEqual(edits({ payload: { v: 'a' } }, { payload: { v: 'b' } }, true), [
+    { path: 'payload.v', value: '"b"' },
+  ]);
 });
 
 test('the outermost value cannot be replaced', () => {

@@ -3,8 +3,26 @@
 /** @param {object} [o] @returns {import('../static/js/types.js').Line} */
 export function line(o = {}) {
   return {
-    id: id(1), started: '2026-11-21T12:04:31.5Z', origin: 'tunnel', of: '', method: 'POST', path: '/slack/events', kind: 'slash_command', name: '/todo',
-    user: '', channel: '', team: 'T1', verdict: 'valid', status: 200, answered_by: 'app', elapsed_ms: 41, retry_num: 0, findings: [], fault: '', done: true, ...o,
+    id: id(1),
+    started: '2026-11-21T12:04:31.5Z',
+    origin: 'tunnel',
+    of: '',
+    method: 'POST',
+    path: '/slack/events',
+    kind: 'slash_command',
+    name: '/todo',
+    user: '',
+    channel: '',
+    team: 'T1',
+    verdict: 'valid',
+    status: 200,
+    answered_by: 'app',
+    elapsed_ms: 41,
+    retry_num: 0,
+    findings: [],
+    fault: '',
+    done: true,
+    ...o,
   };
 }
 

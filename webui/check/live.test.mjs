@@ -6,7 +6,10 @@ import { parseRoute } from '../static/js/route.js';
 import { initial, liveIs, statusRead } from '../static/js/store.js';
 
 test('waits grow to a bound, and twenty pages do not wait alike', () => {
-  assert.deepEqual([1, 2, 3, 6, 50].map((tries) => waitFor(tries, 0.5)), [250, 500, 1000, 8000, 8000]);
+  assert.deepEqual(
+    [1, 2, 3, 6, 50].map((tries) => waitFor(tries, 0.5)),
+    [250, 500, 1000, 8000, 8000],
+  );
   assert.equal(waitFor(1, 0), 200);
   assert.equal(waitFor(1, 1), 300);
 });
@@ -15,7 +18,8 @@ test('waits grow to a bound, and twenty pages do not wait alike', () => {
 function taker() {
   /** @type {{ids: string[], done: () => void}[]} */
   const taken = [];
-  const take = (/** @type {string[]} */ ids) => new Promise((/** @type {(v: void) => void} */ resolve) => taken.push({ ids, done: () => resolve() }));
+  const take = (/** @type {string[]} */ ids) =>
+    new Promise((/** @type {(v: void) => void} */ resolve) => taken.push({ ids, done: () => resolve() }));
   return { taken, take };
 }
 
@@ -25,12 +29,19 @@ test('the first IDs go at once, later ones together, one batch at a time', async
   const b = batcher(take, { gap: 50, most: 3 });
   b.add(['a']);
   b.add(['b', 'c', 'b']);
-  assert.deepEqual(taken.map((x) => x.ids), [['a']], 'the second batch waits for the first');
+  assert.deepEqual(
+    taken.map((x) => x.ids),
+    [['a']],
+    'the second batch waits for the first',
+  );
   taken[0]?.done();
   await Promise.resolve();
   await Promise.resolve();
   t.mock.timers.tick(60);
-  assert.deepEqual(taken.map((x) => x.ids), [['a'], ['b', 'c']]);
+  assert.deepEqual(
+    taken.map((x) => x.ids),
+    [['a'], ['b', 'c']],
+  );
   b.add(['d', 'e', 'f', 'g']);
   taken[1]?.done();
   await Promise.resolve();
@@ -44,13 +55,28 @@ test('the first IDs go at once, later ones together, one batch at a time', async
 
 test('troubles come the worst first, each with its way out', () => {
   const status = /** @type {any} */ ({
-    app_url: 'http://127.0.0.1:3000', path: '/slack/events', secrets: [], store: { error: 'disk full' }, rules: { error: 'a.yaml:1:2: no' },
-    tunnel: { state: 'waiting', url: 'http://a.localhost:1', reachable: 'local', error: 'reset', retry_in_ms: 5000, provider: 'embedded', notices: null },
+    app_url: 'http://127.0.0.1:3000',
+    path: '/slack/events',
+    secrets: [],
+    store: { error: 'disk full' },
+    rules: { error: 'a.yaml:1:2: no' },
+    tunnel: {
+      state: 'waiting',
+      url: 'http://a.localhost:1',
+      reachable: 'local',
+      error: 'reset',
+      retry_in_ms: 5000,
+      provider: 'embedded',
+      notices: null,
+    },
     app: { up: false, error: 'refused' },
   });
   const s = liveIs(statusRead(initial(parseRoute('')), status), 'waiting', 12_000);
   const found = troubles(s, 10_000, 9_000);
-  assert.deepEqual(found.map((b) => b.id), ['store', 'lost', 'tunnel', 'app', 'rules', 'local']);
+  assert.deepEqual(
+    found.map((b) => b.id),
+    ['store', 'lost', 'tunnel', 'app', 'rules', 'local'],
+  );
   assert.match(found[1]?.text ?? '', /Next try in 2 s/);
   assert.match(found[2]?.text ?? '', /reset\. Next try in 4 s/);
   assert.deepEqual(found.at(-1)?.commands, ['slackdev send slash_command', 'slackdev tunnel --via …']);
@@ -58,8 +84,21 @@ test('troubles come the worst first, each with its way out', () => {
 
 test('when all is well nothing is said', () => {
   const status = /** @type {any} */ ({
-    app_url: '', path: '/', secrets: ['A'], store: { error: '' }, rules: { error: '' }, app: { up: true, error: '' },
-    tunnel: { state: 'up', url: 'https://a.example.org', reachable: 'public', error: '', retry_in_ms: 0, provider: 'relay', notices: [] },
+    app_url: '',
+    path: '/',
+    secrets: ['A'],
+    store: { error: '' },
+    rules: { error: '' },
+    app: { up: true, error: '' },
+    tunnel: {
+      state: 'up',
+      url: 'https://a.example.org',
+      reachable: 'public',
+      error: '',
+      retry_in_ms: 0,
+      provider: 'relay',
+      notices: [],
+    },
   });
   assert.deepEqual(troubles(statusRead(liveIs(initial(parseRoute('')), 'live'), status), 0, 0), []);
 });

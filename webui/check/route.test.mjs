@@ -11,7 +11,8 @@ test('every route reads back what it spells', () => {
     { view: 'rules', id: '', tab: 'payload', q: 'milk' },
     { view: 'exchange', id: ID, tab: 'timing', q: '' },
     { view: 'exchange', id: 'last', tab: 'payload', q: 'ünï 👍' },
-  ]) assert.deepEqual(parseRoute(formatRoute(r)), r);
+  ])
+    assert.deepEqual(parseRoute(formatRoute(r)), r);
 });
 
 test('a link is spelled so', () => {
@@ -20,7 +21,18 @@ test('a link is spelled so', () => {
 });
 
 test('a link that says nothing is home, and never fails', () => {
-  for (const hash of ['', '#', '#/', '#/x', '#/x/', '#/x/../../etc/timing', '#/x/<script>', '#%', '#/nowhere?q', `#/x/${ID}${ID}`]) {
+  for (const hash of [
+    '',
+    '#',
+    '#/',
+    '#/x',
+    '#/x/',
+    '#/x/../../etc/timing',
+    '#/x/<script>',
+    '#%',
+    '#/nowhere?q',
+    `#/x/${ID}${ID}`,
+  ]) {
     assert.equal(parseRoute(hash).view, 'home', hash);
   }
 });

@@ -15,12 +15,19 @@ const ids = (s) => s.list.rows.map((x) => Number(x.id.slice(-6)));
 
 test('a link opens its exchange and its query', () => {
   const s = S.initial(parseRoute(`#/x/${id(7)}/timing?q=milk`));
-  assert.deepEqual([s.opened.id, s.opened.phase, s.route.tab, s.list.q, s.list.loading, s.detailOpen], [id(7), 'reading', 'timing', 'milk', 'first', true]);
+  assert.deepEqual(
+    [s.opened.id, s.opened.phase, s.route.tab, s.list.q, s.list.loading, s.detailOpen],
+    [id(7), 'reading', 'timing', 'milk', 'first', true],
+  );
 });
 
 test('new rows come on top, known ones change in place, each once', () => {
   const s = listed(lines(5, 1));
-  const next = S.linesRead(s, [id(6), id(3), id(7)], [line({ id: id(7) }), line({ id: id(3), status: 500 }), line({ id: id(6) })]);
+  const next = S.linesRead(
+    s,
+    [id(6), id(3), id(7)],
+    [line({ id: id(7) }), line({ id: id(3), status: 500 }), line({ id: id(6) })],
+  );
   assert.deepEqual(ids(next), [7, 6, 5, 4, 3, 2, 1]);
   assert.equal(next.list.rows[4]?.status, 500);
   assert.equal(s.list.rows[2]?.status, 200, 'the state before stays as it was');
@@ -83,10 +90,17 @@ test('a search keeps the old rows until its own are there', () => {
 
 test('while a query is on, only the server says what is new in it', () => {
   const s = listed(lines(3, 1), '', 'milk');
-  assert.deepEqual(ids(S.linesRead(s, [id(4), id(2)], [line({ id: id(4) }), line({ id: id(2), status: 404 })])), [3, 2, 1]);
+  assert.deepEqual(
+    ids(S.linesRead(s, [id(4), id(2)], [line({ id: id(4) }), line({ id: id(2), status: 404 })])),
+    [3, 2, 1],
+  );
   const head = S.headRead(s, 'milk', { exchanges: [line({ id: id(9) }), line({ id: id(2) })], next: id(2), seq: 3 });
   assert.deepEqual(ids(head), [9, 2, 1], 'the page speaks for all from its last row up');
-  assert.deepEqual(ids(S.headRead(s, 'milk', { exchanges: [line({ id: id(9) })], next: '', seq: 3 })), [9], 'and for everything when it is the only one');
+  assert.deepEqual(
+    ids(S.headRead(s, 'milk', { exchanges: [line({ id: id(9) })], next: '', seq: 3 })),
+    [9],
+    'and for everything when it is the only one',
+  );
 });
 
 test('what is deleted goes from the list and from the detail', () => {
@@ -132,31 +146,60 @@ test('tokens are masked again in the next exchange', () => {
 });
 
 test('events without a gap say what to read, each ID once', () => {
-  const e = (/** @type {number} */ seq, /** @type {string} */ what, /** @type {number} */ n) => ({ seq, what, id: id(n) });
-  assert.deepEqual(S.follow(4, [e(5, 'saved', 1), e(6, 'saved', 1), e(7, 'lost', 2), e(8, 'saved', 3), e(9, 'deleted', 3)]),
-    { seq: 9, gap: false, saved: [id(1)], deleted: [id(3)], lost: [id(2)] });
+  const e = (/** @type {number} */ seq, /** @type {string} */ what, /** @type {number} */ n) => ({
+    seq,
+    what,
+    id: id(n),
+  });
+  assert.deepEqual(
+    S.follow(4, [e(5, 'saved', 1), e(6, 'saved', 1), e(7, 'lost', 2), e(8, 'saved', 3), e(9, 'deleted', 3)]),
+    { seq: 9, gap: false, saved: [id(1)], deleted: [id(3)], lost: [id(2)] },
+  );
   assert.equal(S.follow(4, [e(6, 'saved', 1)]).gap, true);
   assert.equal(S.follow(4, [e(5, 'saved', 1), e(7, 'saved', 2)]).gap, true);
-  assert.deepEqual(S.follow(9, [e(8, 'saved', 1)]), { seq: 9, gap: false, saved: [], deleted: [], lost: [] }, 'what was read already');
+  assert.deepEqual(
+    S.follow(9, [e(8, 'saved', 1)]),
+    { seq: 9, gap: false, saved: [], deleted: [], lost: [] },
+    'what was read already',
+  );
 });
 
 test('replays of an exchange are found among the newer rows', () => {
-  const rows = [line({ id: id(9), of: id(4) }), line({ id: id(8) }), line({ id: id(7), of: id(4) }), line({ id: id(4) }), line({ id: id(3), of: id(4) })];
-  assert.deepEqual(S.madeFrom(rows, id(4)).map((x) => x.id), [id(9), id(7)]);
+  const rows = [
+    line({ id: id(9), of: id(4) }),
+    line({ id: id(8) }),
+    line({ id: id(7), of: id(4) }),
+    line({ id: id(4) }),
+    line({ id: id(3), of: id(4) }),
+  ];
+  assert.deepEqual(
+    S.madeFrom(rows, id(4)).map((x) => x.id),
+    [id(9), id(7)],
+  );
 });
 
 test('toasts are numbered, bounded, and go one by one', () => {
   let s = S.initial(parseRoute(''));
   for (let i = 0; i < 9; i++) s = S.told(s, { tone: 'ok', text: String(i), hint: '', link: '' });
-  assert.deepEqual(s.toasts.map((t) => t.text), ['5', '6', '7', '8']);
-  assert.deepEqual(S.untold(s, 7).toasts.map((t) => t.n), [6, 8, 9]);
+  assert.deepEqual(
+    s.toasts.map((t) => t.text),
+    ['5', '6', '7', '8'],
+  );
+  assert.deepEqual(
+    S.untold(s, 7).toasts.map((t) => t.n),
+    [6, 8, 9],
+  );
 });
 
 test('a hundred thousand rows take a batch of five hundred in a few milliseconds', () => {
   const s = S.followingIs(listed(lines(99_000, 1)), false);
   const batch = lines(99_500, 99_001);
   const from = performance.now();
-  const next = S.linesRead(s, batch.map((x) => x.id), batch);
+  const next = S.linesRead(
+    s,
+    batch.map((x) => x.id),
+    batch,
+  );
   const took = performance.now() - from;
   assert.equal(next.list.rows.length, 99_500);
   assert.ok(took < 50, `took ${took.toFixed(1)} ms, want under 50`);

@@ -1,20 +1,47 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { allBranches, ancestors, dotted, find, flatten, LONG, MOST_MATCHES, openAtFirst, pointer, textLines } from '../static/js/tree.js';
+import {
+  allBranches,
+  ancestors,
+  dotted,
+  find,
+  flatten,
+  LONG,
+  MOST_MATCHES,
+  openAtFirst,
+  pointer,
+  textLines,
+} from '../static/js/tree.js';
 
 const doc = { type: 'block_actions', actions: [{ action_id: 'a.b', value: null }], ok: true, n: 1.5, none: {} };
 
 /** @param {import('../static/js/tree.js').Row[]} rows */
-const shape = (rows) => rows.map((r) => `${'  '.repeat(r.depth)}${r.key}=${r.type}${r.opens ? (r.open ? '-' : '+') : ''}`);
+const shape = (rows) =>
+  rows.map((r) => `${'  '.repeat(r.depth)}${r.key}=${r.type}${r.opens ? (r.open ? '-' : '+') : ''}`);
 
 test('an open document is all of its nodes, in order', () => {
   assert.deepEqual(shape(flatten(doc, openAtFirst(doc))), [
-    '=object-', '  type=string', '  actions=array-', '    0=object-', '      action_id=string', '      value=null', '  ok=boolean', '  n=number', '  none=object',
+    '=object-',
+    '  type=string',
+    '  actions=array-',
+    '    0=object-',
+    '      action_id=string',
+    '      value=null',
+    '  ok=boolean',
+    '  n=number',
+    '  none=object',
   ]);
 });
 
 test('what is closed hides what is in it', () => {
-  assert.deepEqual(shape(flatten(doc, new Set(['']))), ['=object-', '  type=string', '  actions=array+', '  ok=boolean', '  n=number', '  none=object']);
+  assert.deepEqual(shape(flatten(doc, new Set(['']))), [
+    '=object-',
+    '  type=string',
+    '  actions=array+',
+    '  ok=boolean',
+    '  n=number',
+    '  none=object',
+  ]);
   assert.deepEqual(shape(flatten(doc, new Set())), ['=object+']);
 });
 
@@ -36,7 +63,15 @@ test('a document nested ten thousand deep is no trouble', () => {
 test('a long text opens into lines that fit', () => {
   const text = 'x'.repeat(LONG + 1) + '\nnext';
   const rows = flatten({ text }, new Set(['', '/text']), 52);
-  assert.deepEqual(rows.slice(2).map((r) => [r.type, r.text.length]), [['line', 48], ['line', 48], ['line', 25], ['line', 4]]);
+  assert.deepEqual(
+    rows.slice(2).map((r) => [r.type, r.text.length]),
+    [
+      ['line', 48],
+      ['line', 48],
+      ['line', 25],
+      ['line', 4],
+    ],
+  );
   assert.equal(rows[1]?.value, text);
   assert.ok(rows.every((r) => r.text.length <= 4 * LONG + 2));
 });
@@ -54,7 +89,13 @@ test('a search finds keys and values, in either case, and stops counting', () =>
   assert.deepEqual(find(doc, '1.5').map(pointer), ['/n']);
   assert.deepEqual(find(doc, 'null').map(pointer), ['/actions/0/value']);
   assert.deepEqual(find(doc, ''), []);
-  assert.equal(find(Array.from({ length: 5000 }, () => 'x'), 'x').length, MOST_MATCHES);
+  assert.equal(
+    find(
+      Array.from({ length: 5000 }, () => 'x'),
+      'x',
+    ).length,
+    MOST_MATCHES,
+  );
 });
 
 test('paths as JSON pointers and as --set takes them', () => {

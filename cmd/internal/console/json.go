@@ -41,8 +41,11 @@ func (j *JSON) Ready(r Ready) error {
 		Name      string `json:"name"`
 		Reachable string `json:"reachable"`
 	}{Type: "ready", Local: r.Local, Provider: r.Provider, Name: r.Name, Reachable: reachable}
-	if r.Public != nil {
+	switch {
+	case r.Public != nil:
 		line.Public = r.Public.String()
+	case r.Front != nil: // without a tunnel that is the address to send requests to
+		line.Public = r.Front.String()
 	}
 	if r.App != nil {
 		line.App = r.App.String()

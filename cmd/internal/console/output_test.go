@@ -22,6 +22,7 @@ func TestJSONLinesAreToTheLetter(t *testing.T) {
 	if err := errors.Join(
 		j.Ready(Ready{Public: mustURL(t, "http://ana-todo.localhost:5000"), App: mustURL(t, "http://127.0.0.1:3000"), Local: "http://127.0.0.1:4040", Inspect: "http://127.0.0.1:4040/#t=secret", Provider: "embedded", Name: "ana-todo"}),
 		j.Ready(Ready{Public: mustURL(t, "https://a.example")}),
+		j.Ready(Ready{Front: mustURL(t, "http://127.0.0.1:5000"), Provider: "none"}),
 		j.Tunnel(tunnel.Status{State: tunnel.Waiting, URL: mustURL(t, "http://a.localhost"), Err: errors.New("gone <&>"), Retry: 1200 * time.Millisecond}),
 		j.Exchange(with(func(l *export.Line) { l.Text, l.Findings = "\u202e\u009b\x7f<&>\U000e0041", []string{} })),
 	); err != nil {
@@ -30,10 +31,11 @@ func TestJSONLinesAreToTheLetter(t *testing.T) {
 	diff(t, out.String(), `
 {"type":"ready","public_url":"http://ana-todo.localhost:5000","local_url":"http://127.0.0.1:4040","app_url":"http://127.0.0.1:3000","provider":"embedded","name":"ana-todo","reachable":"local"}
 {"type":"ready","public_url":"https://a.example","local_url":"","app_url":"","provider":"","name":"","reachable":"public"}
+{"type":"ready","public_url":"http://127.0.0.1:5000","local_url":"","app_url":"","provider":"none","name":"","reachable":"local"}
 {"type":"tunnel","state":"waiting","url":"http://a.localhost","error":"gone <&>","retry_in_ms":1200}
 {"type":"exchange","id":"01K9ZX6V7QFGH3M8N2P4T7QX5C","started":"2026-11-21T12:04:31Z","origin":"tunnel","of":"","method":"POST","path":"/slack/events","kind":"slash_command","name":"/todo","user":"U1","channel":"C1","team":"","verdict":"valid","status":200,"answered_by":"app","elapsed_ms":212.4,"retry_num":0,"findings":[],"fault":"","user_name":"ana","channel_name":"dev","text":"\u202e\u009b\u007f<&>\udb40\udc41","done":true}
 `[1:])
-	last := strings.Split(strings.TrimSpace(out.String()), "\n")[3]
+	last := strings.Split(strings.TrimSpace(out.String()), "\n")[4]
 	var back export.Line
 	if err := json.Unmarshal([]byte(last), &back); err != nil || back.Text != "\u202e\u009b\x7f<&>\U000e0041" {
 		t.Errorf("read back: %q, %v", back.Text, err)

@@ -1,7 +1,8 @@
+//go:build unix
+
 package sqlite
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,24 +110,6 @@ func fill(b testing.TB, path string, n int) {
 	indexAll(b, s)
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
-	}
-}
-
-// indexAll waits until the text index has everything.
-func indexAll(t testing.TB, s *Store) {
-	t.Helper()
-	for {
-		var left bool
-		err := s.change(t.Context(), func(_ context.Context, tx *transaction) error {
-			return tx.row("SELECT EXISTS (SELECT 1 FROM content WHERE n > ?) OR EXISTS (SELECT 1 FROM todo)", tx.indexed).Scan(&left)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !left {
-			return
-		}
-		runtime.Gosched()
 	}
 }
 

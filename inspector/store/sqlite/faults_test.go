@@ -1,7 +1,8 @@
+//go:build unix
+
 package sqlite
 
 import (
-	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -54,21 +55,6 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 		if info.Mode().Perm() != want {
 			t.Errorf("%s has mode %v, want %v", name, info.Mode().Perm(), want)
 		}
-	}
-}
-
-// settleAll folds everything.
-func settleAll(t testing.TB, s *Store) {
-	t.Helper()
-	if err := s.change(t.Context(), func(context.Context, *transaction) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func closeStore(t testing.TB, s *Store) {
-	t.Helper()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -156,11 +142,11 @@ func breakages() map[string]func([]byte) []byte {
 		"garbage":             func([]byte) []byte { return []byte(strings.Repeat("this is no database. ", 500)) },
 		"a few bytes":         func(b []byte) []byte { return b[:50] },
 		"half of it":          func(b []byte) []byte { return b[:len(b)/2] },
-		"a page is missing":   func(b []byte) []byte { return b[:len(b)-8192] },
-		"only the first page": func(b []byte) []byte { return append(slices.Clone(b[:8192]), make([]byte, len(b)-8192)...) },
+		"a page is missing":   func(b []byte) []byte { return b[:len(b)-pageSize] },
+		"only the first page": func(b []byte) []byte { return append(slices.Clone(b[:pageSize]), make([]byte, len(b)-pageSize)...) },
 		"the schema is torn": func(b []byte) []byte {
 			b = slices.Clone(b)
-			clear(b[4096:8192])
+			clear(b[200:pageSize])
 			return b
 		},
 	}
@@ -244,7 +230,7 @@ func TestADatabaseThatBreaksInUseIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := int64(8192); at < info.Size(); at += 8192 { // every page but the first
+	for at := int64(pageSize); at < info.Size(); at += pageSize { // every page but the first
 		if _, err := f.WriteAt([]byte("\xffthis page was overwritten by something"), at); err != nil {
 			t.Fatal(err)
 		}

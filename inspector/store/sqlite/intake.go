@@ -243,8 +243,10 @@ func readRecords(r io.Reader, size int64) (records []record, end int64, err erro
 	if _, err := io.ReadFull(r, magic); err != nil {
 		return nil, 0, ended(err)
 	}
-	if string(magic) != segmentMagic {
-		return nil, 0, fmt.Errorf("it begins with %q and not with %q: made by another slackdev", magic, segmentMagic)
+	if kind := len(magic) - 1; string(magic[:kind]) != segmentMagic[:kind] {
+		return nil, 0, nil // zeros, after the power went: nothing that was ever written whole
+	} else if string(magic) != segmentMagic {
+		return nil, 0, fmt.Errorf("made by a newer slackdev (log format %q; this one reads %q)", magic[kind:], segmentMagic[kind:])
 	}
 	end = int64(len(magic))
 	var last uint64

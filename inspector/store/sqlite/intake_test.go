@@ -138,6 +138,20 @@ func TestALogOfAnotherFormatIsRefused(t *testing.T) {
 	}
 }
 
+func TestALogThatThePowerTookIsEmpty(t *testing.T) {
+	in := newIntake(t)
+	if err := os.WriteFile(segmentPath(in.path, 0, 0), make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if records, err := in.load(); err != nil || len(records) != 0 {
+		t.Errorf("a segment of zeros has %d records, %v", len(records), err)
+	}
+	add(t, in, storetest.NewMaker(1).Next())
+	if diff := storetest.Diff([]uint64{1}, numbers(t, in)); diff != "" {
+		t.Errorf("after the next append (-want +got):\n%s", diff)
+	}
+}
+
 func TestSegmentsChangePlaces(t *testing.T) {
 	in := newIntake(t)
 	maker := storetest.NewMaker(3)

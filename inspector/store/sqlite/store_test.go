@@ -53,7 +53,7 @@ func TestSQLiteAndMemoryAnswerAlike(t *testing.T) {
 			settleAll(t, s)
 		}
 	}
-	for range 600 {
+	for range 200 {
 		q := maker.Query()
 		if maker.IntN(2) == 0 {
 			q.Before = all[maker.IntN(len(all))].ID

@@ -44,7 +44,11 @@ export function createActions(store, feed) {
       const line = (await api.replay(what)).at(-1);
       if (!line) tell(T.action.replayNothing, { tone: 'bad' });
       else if (line.fault) tell(T.action.replayFault(F.brief(line.fault, 200)), { tone: 'bad', link: line.id });
-      else tell(T.action.replayed(F.outcome(line).word, F.duration(line.elapsed_ms)), { link: line.id, tone: line.status >= 400 ? 'bad' : 'ok' });
+      else
+        tell(T.action.replayed(F.outcome(line).word, F.duration(line.elapsed_ms)), {
+          link: line.id,
+          tone: line.status >= 400 ? 'bad' : 'ok',
+        });
       return true;
     } catch (err) {
       failed(T.action.replayFailed, err);
@@ -100,7 +104,8 @@ export function createActions(store, feed) {
 
   /** @param {Detail} x @param {(id: string) => void} leave goes to the row beside it, first */
   async function remove(x, leave) {
-    if (!(await confirm({ id: 'delete-dialog', title: T.remove.title, text: T.remove.text, yes: T.remove.yes }))) return;
+    if (!(await confirm({ id: 'delete-dialog', title: T.remove.title, text: T.remove.text, yes: T.remove.yes })))
+      return;
     const below = S.stepped(store.state, 1);
     const beside = below === x.id ? S.stepped(store.state, -1) : below;
     try {
@@ -127,7 +132,15 @@ export function createActions(store, feed) {
 
   /** @param {string} name */
   async function dropRule(name) {
-    if (!(await confirm({ id: 'remove-rule-dialog', title: T.rules.removeAsk(F.brief(name, 60)), text: T.rules.removeText, yes: T.rules.remove }))) return;
+    if (
+      !(await confirm({
+        id: 'remove-rule-dialog',
+        title: T.rules.removeAsk(F.brief(name, 60)),
+        text: T.rules.removeText,
+        yes: T.rules.remove,
+      }))
+    )
+      return;
     try {
       store.apply(S.rulesRead, await api.dropRule(name));
       tell(T.rules.removed(F.brief(name, 60)));
@@ -156,7 +169,14 @@ export function createActions(store, feed) {
         case 'edit':
           return void edit(x);
         case 'mock':
-          return ruleDialog({ title: T.form.mockTitle, form: formFrom(x, (store.state.rules.value?.rules ?? []).map((r) => r.name)), save: putRule });
+          return ruleDialog({
+            title: T.form.mockTitle,
+            form: formFrom(
+              x,
+              (store.state.rules.value?.rules ?? []).map((r) => r.name),
+            ),
+            save: putRule,
+          });
         case 'curl':
           return void curl(x);
         case 'pin':

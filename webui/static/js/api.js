@@ -28,7 +28,12 @@ export function refusalOf(err) {
  * @returns {Promise<Response>} one with a good status
  */
 async function ask(path, init) {
-  const res = await fetch(`/api/v1/${path}`, { credentials: 'same-origin', cache: 'no-store', redirect: 'error', ...init });
+  const res = await fetch(`/api/v1/${path}`, {
+    credentials: 'same-origin',
+    cache: 'no-store',
+    redirect: 'error',
+    ...init,
+  });
   if (res.ok) return res;
   const said = await res.json().catch(() => ({}));
   throw new Refusal(res.status, String(said.error || `${T.error.status} ${res.status}`), String(said.hint ?? ''));

@@ -55,7 +55,9 @@ export function formFields(text, most = 1000) {
     .filter(Boolean)
     .map((pair) => {
       const i = pair.indexOf('=');
-      return i < 0 ? { name: decode(pair), value: '' } : { name: decode(pair.slice(0, i)), value: decode(pair.slice(i + 1)) };
+      return i < 0
+        ? { name: decode(pair), value: '' }
+        : { name: decode(pair.slice(0, i)), value: decode(pair.slice(i + 1)) };
     });
 }
 

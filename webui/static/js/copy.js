@@ -40,20 +40,25 @@ function copyOldWay(text) {
  */
 export function copyButton(label, what, { id = '', word = '', look = 'copy' } = {}) {
   const picture = h('span', { class: 'copy-icon' }, icon(look), icon('check', 'ok'));
-  const button = h('button', {
-    class: word ? 'button' : 'button quiet-button',
-    type: 'button',
-    id: id || null,
-    'aria-label': word ? null : label,
-    title: label,
-    click: async () => {
-      const copied = await copyText(typeof what === 'string' ? what : what());
-      say(copied ? T.copy.done : T.copy.failed);
-      if (!copied) return;
-      button.dataset.copied = 'true';
-      setTimeout(() => delete button.dataset.copied, 1500);
+  const button = h(
+    'button',
+    {
+      class: word ? 'button' : 'button quiet-button',
+      type: 'button',
+      id: id || null,
+      'aria-label': word ? null : label,
+      title: label,
+      click: async () => {
+        const copied = await copyText(typeof what === 'string' ? what : what());
+        say(copied ? T.copy.done : T.copy.failed);
+        if (!copied) return;
+        button.dataset.copied = 'true';
+        setTimeout(() => delete button.dataset.copied, 1500);
+      },
     },
-  }, picture, word);
+    picture,
+    word,
+  );
   return button;
 }
 

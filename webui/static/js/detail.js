@@ -14,6 +14,7 @@ import { attribute, byId, h, icon, refill, text } from './dom.js';
 import * as F from './format.js';
 import { drawFindings, drawTiming } from './judge.js';
 import { drawMessage } from './message.js';
+import { callout, iconButton } from './parts.js';
 import { formatRoute, TABS } from './route.js';
 import * as S from './store.js';
 import { T } from './texts.js';
@@ -43,14 +44,52 @@ const BUTTONS = [
 export function createDetail(store, hooks) {
   const view = byId('exchange', HTMLElement);
   const head = h('header', { class: 'detail-head' });
-  const bar = h('div', { class: 'toolbar', role: 'toolbar', 'aria-label': T.detail.actions }, ...BUTTONS.map((b) =>
-    h('button', { class: b.act === 'replay' ? 'button primary' : 'button', type: 'button', id: `act-${b.act}`, 'data-act': b.act, title: `${b.long} (${b.key})`, 'aria-keyshortcuts': b.key, click: () => hooks.act(b.act) },
-      icon(b.icon), h('span', null, b.word))));
-  const tabs = h('div', { class: 'tabs', role: 'tablist', 'aria-label': T.tab.payload }, ...TABS.map((tab) =>
-    h('button', { type: 'button', role: 'tab', id: `tab-${tab}`, 'data-tab': tab, 'aria-controls': 'tab-panel', click: () => hooks.tab(tab) },
-      h('span', null, T.tab[tab]), h('span', { class: 'count' }))));
+  const bar = h(
+    'div',
+    { class: 'toolbar', role: 'toolbar', 'aria-label': T.detail.actions },
+    ...BUTTONS.map((b) =>
+      h(
+        'button',
+        {
+          class: b.act === 'replay' ? 'button primary' : 'button',
+          type: 'button',
+          id: `act-${b.act}`,
+          'data-act': b.act,
+          title: `${b.long} (${b.key})`,
+          'aria-keyshortcuts': b.key,
+          click: () => hooks.act(b.act),
+        },
+        icon(b.icon),
+        h('span', null, b.word),
+      ),
+    ),
+  );
+  const tabs = h(
+    'div',
+    { class: 'tabs', role: 'tablist', 'aria-label': T.tab.payload },
+    ...TABS.map((tab) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          id: `tab-${tab}`,
+          'data-tab': tab,
+          'aria-controls': 'tab-panel',
+          click: () => hooks.tab(tab),
+        },
+        h('span', null, T.tab[tab]),
+        h('span', { class: 'count' }),
+      ),
+    ),
+  );
   const panel = h('div', { class: 'tab-panel', id: 'tab-panel', role: 'tabpanel', tabindex: 0 });
-  const revealButton = h('button', { class: 'button quiet-button', type: 'button', id: 'reveal', click: hooks.reveal }, icon('eye'), h('span'));
+  const revealButton = h(
+    'button',
+    { class: 'button quiet-button', type: 'button', id: 'reveal', click: hooks.reveal },
+    icon('eye'),
+    h('span'),
+  );
   const payload = createTree(panel, { name: 'payload', tools: [revealButton] });
   const note = h('div', { class: 'note' });
   view.append(head, bar, tabs, panel, note);
@@ -90,10 +129,18 @@ export function createDetail(store, hooks) {
   /** @param {Detail} x */
   function drawPayload(x) {
     const problem = x.slack_problem
-      ? h('p', { class: 'callout', 'data-tone': 'warn', id: 'payload-problem' }, icon('warning'), h('span', null, T.payload.problem, ': ', h('bdi', null, F.brief(x.slack_problem, 500))))
+      ? callout(
+          'warn',
+          'payload-problem',
+          h('span', null, T.payload.problem, ': ', h('bdi', null, F.brief(x.slack_problem, 500))),
+        )
       : null;
     if (x.slack === null || x.slack === undefined) {
-      refill(panel, problem, h('div', { class: 'note' }, icon('unknown', 'large'), h('p', { class: 'quiet' }, T.payload.none)));
+      refill(
+        panel,
+        problem,
+        h('div', { class: 'note' }, icon('unknown', 'large'), h('p', { class: 'quiet' }, T.payload.none)),
+      );
       return;
     }
     if (payload.tree.parentElement !== panel || problem) refill(panel, problem, payload.bar, payload.tree);
@@ -143,7 +190,8 @@ export function createDetail(store, hooks) {
       drawTabs(tabs, x, route.tab);
       text(/** @type {Element} */ (revealButton.lastElementChild), opened.revealed ? T.payload.hide : T.payload.reveal);
       attribute(revealButton, 'aria-pressed', opened.revealed ? 'true' : 'false');
-      if (drawn.value !== x || drawn.tab !== route.tab) drawPanel(x, route.tab, drawn.id !== x.id || drawn.tab !== route.tab);
+      if (drawn.value !== x || drawn.tab !== route.tab)
+        drawPanel(x, route.tab, drawn.id !== x.id || drawn.tab !== route.tab);
       drawn = { value: x, tab: route.tab, id: x.id, made: madeKey };
     },
     focus: () => panel.focus({ preventScroll: true }),
@@ -152,13 +200,23 @@ export function createDetail(store, hooks) {
 
 /** @param {S.Opened} opened @param {Hooks} hooks */
 function noteFor(opened, hooks) {
-  const back = h('button', { class: 'button narrow-only', type: 'button', id: 'back', click: hooks.back }, icon('back'), T.detail.back);
-  if (opened.phase === 'gone') return [icon('trash', 'large'), h('h2', null, T.detail.gone), h('p', { class: 'quiet' }, T.detail.goneHow), back];
+  const back = h(
+    'button',
+    { class: 'button narrow-only', type: 'button', id: 'note-back', click: hooks.back },
+    icon('back'),
+    T.detail.back,
+  );
+  if (opened.phase === 'gone')
+    return [icon('trash', 'large'), h('h2', null, T.detail.gone), h('p', { class: 'quiet' }, T.detail.goneHow), back];
   if (opened.phase === 'failed') {
-    return [icon('warning', 'large bad'), h('h2', null, T.detail.failed),
+    return [
+      icon('warning', 'large bad'),
+      h('h2', null, T.detail.failed),
       h('p', { class: 'bad' }, F.brief(opened.trouble?.message ?? '', 300)),
       opened.trouble?.hint && h('p', { class: 'quiet' }, F.brief(opened.trouble.hint, 300)),
-      h('button', { class: 'button', type: 'button', id: 'detail-again', click: hooks.again }, T.list.again), back];
+      h('button', { class: 'button', type: 'button', id: 'detail-again', click: hooks.again }, T.list.again),
+      back,
+    ];
   }
   return [h('p', { class: 'quiet' }, T.detail.reading), back];
 }
@@ -168,19 +226,37 @@ function drawHead(x, made, q, hooks) {
   const outcome = F.outcome(x);
   const who = [F.userOf(x), F.channelOf(x)].filter(Boolean).join(' ');
   return [
-    h('div', { class: 'detail-title' },
-      h('button', { class: 'button quiet-button narrow-only', type: 'button', id: 'back', 'aria-label': T.detail.back, click: hooks.back }, icon('back')),
+    h(
+      'div',
+      { class: 'detail-title' },
+      iconButton('back', T.detail.back, hooks.back, { id: 'back', class: 'button quiet-button narrow-only' }),
       icon(F.kindIcon(x.kind), 'kind'),
       h('h2', { id: 'detail-name' }, h('bdi', null, F.titleOf(x))),
       x.text ? h('bdi', { class: 'detail-text' }, F.brief(x.text)) : null,
       h('span', { class: 'detail-status', 'data-tone': outcome.tone, title: outcome.long }, outcome.word),
-      x.done && h('span', { class: 'detail-took', 'data-budget': F.budget(x.elapsed_ms) }, F.duration(x.elapsed_ms))),
-    h('p', { class: 'detail-meta quiet' },
+      x.done && h('span', { class: 'detail-took', 'data-budget': F.budget(x.elapsed_ms) }, F.duration(x.elapsed_ms)),
+    ),
+    h(
+      'p',
+      { class: 'detail-meta quiet' },
       h('span', null, F.words(x.kind)),
       who && h('bdi', null, who),
-      h('time', { datetime: x.started, title: F.momentOf(x.started) }, F.dayOf(x.started, new Date()), ' ', F.timeOf(x.started)),
+      h(
+        'time',
+        { datetime: x.started, title: F.momentOf(x.started) },
+        F.dayOf(x.started, new Date()),
+        ' ',
+        F.timeOf(x.started),
+      ),
       h('bdi', { class: 'mono' }, `${F.brief(x.method, 20)} ${F.brief(x.path, 200)}`),
-      h('span', { class: 'id-chip' }, h('code', null, F.shown(x.id)), copyButton(T.detail.id, x.id, { id: 'copy-id' }), copyButton(T.detail.link, () => permalink(x.id), { id: 'copy-link', look: 'link' }))),
+      h(
+        'span',
+        { class: 'id-chip' },
+        h('code', null, F.shown(x.id)),
+        copyButton(T.detail.id, x.id, { id: 'copy-id' }),
+        copyButton(T.detail.link, () => permalink(x.id), { id: 'copy-link', look: 'link' }),
+      ),
+    ),
     h('div', { class: 'lines' }, ...statements(x, made, q)),
   ];
 }
@@ -194,29 +270,71 @@ function permalink(id) {
 function statements(x, made, q) {
   const verdict = F.verdictBadge(x.verdict);
   return [
-    h('p', { class: 'line', id: 'verdict' },
+    h(
+      'p',
+      { class: 'line', id: 'verdict' },
       h('span', { class: 'badge', 'data-tone': verdict.tone }, icon(verdict.icon), verdict.word),
-      h('bdi', null, F.brief(x.verdict_detail || T.verdictLong[x.verdict] || '', 500), x.secret && !x.verdict_detail?.includes(x.secret) ? ` (${F.brief(x.secret, 100)})` : '')),
-    x.fault && h('p', { class: 'line', id: 'fault' },
-      h('span', { class: 'badge', 'data-tone': 'bad' }, icon('warning'), T.outcome.fault),
-      h('bdi', null, F.brief(x.fault, 500))),
-    h('p', { class: 'line', id: 'answered-by' },
+      h(
+        'bdi',
+        null,
+        F.brief(x.verdict_detail || T.verdictLong[x.verdict] || '', 500),
+        x.secret && !x.verdict_detail?.includes(x.secret) ? ` (${F.brief(x.secret, 100)})` : '',
+      ),
+    ),
+    x.fault &&
+      h(
+        'p',
+        { class: 'line', id: 'fault' },
+        h('span', { class: 'badge', 'data-tone': 'bad' }, icon('warning'), T.outcome.fault),
+        h('bdi', null, F.brief(x.fault, 500)),
+      ),
+    h(
+      'p',
+      { class: 'line', id: 'answered-by' },
       h('span', { class: 'line-label' }, T.detail.answeredBy),
-      h('bdi', null, F.answeredBy(x) || T.detail.noAnswer)),
-    x.retry_num > 0 && h('p', { class: 'line', id: 'retry' },
-      h('span', { class: 'badge', 'data-tone': 'warn' }, icon('retry'), T.row.retry(x.retry_num)),
-      h('bdi', null, T.detail.retryOf, x.retry_reason ? `: ${F.words(x.retry_reason)}` : '')),
-    x.of && h('p', { class: 'line', id: 'of' },
-      h('span', { class: 'line-label' }, T.detail.of), link(x.of, q, h('code', null, `…${F.shown(x.of.slice(-6))}`))),
-    made.length > 0 && h('p', { class: 'line', id: 'made-from' },
-      h('span', { class: 'line-label' }, T.detail.madeFrom),
-      ...made.map((m) => link(m.id, q, h('span', { 'data-tone': F.outcome(m).tone }, `${F.outcome(m).word} ${m.done ? F.duration(m.elapsed_ms) : ''}`)))),
+      h('bdi', null, F.answeredBy(x) || T.detail.noAnswer),
+    ),
+    x.retry_num > 0 &&
+      h(
+        'p',
+        { class: 'line', id: 'retry' },
+        h('span', { class: 'badge', 'data-tone': 'warn' }, icon('retry'), T.row.retry(x.retry_num)),
+        h('bdi', null, T.detail.retryOf, x.retry_reason ? `: ${F.words(x.retry_reason)}` : ''),
+      ),
+    x.of &&
+      h(
+        'p',
+        { class: 'line', id: 'of' },
+        h('span', { class: 'line-label' }, T.detail.of),
+        link(x.of, q, h('code', null, `…${F.shown(x.of.slice(-6))}`)),
+      ),
+    made.length > 0 &&
+      h(
+        'p',
+        { class: 'line', id: 'made-from' },
+        h('span', { class: 'line-label' }, T.detail.madeFrom),
+        ...made.map((m) =>
+          link(
+            m.id,
+            q,
+            h(
+              'span',
+              { 'data-tone': F.outcome(m).tone },
+              `${F.outcome(m).word} ${m.done ? F.duration(m.elapsed_ms) : ''}`,
+            ),
+          ),
+        ),
+      ),
   ].filter((line) => line instanceof Node);
 }
 
 /** @param {string} id @param {string} q @param {Node} what */
 function link(id, q, what) {
-  return h('a', { href: formatRoute({ view: 'exchange', id, tab: 'payload', q }), class: 'exchange-link', 'data-of': id }, what);
+  return h(
+    'a',
+    { href: formatRoute({ view: 'exchange', id, tab: 'payload', q }), class: 'exchange-link', 'data-of': id },
+    what,
+  );
 }
 
 /** @param {HTMLElement} bar @param {Detail} x @param {boolean} working */

@@ -4,7 +4,8 @@
  *
  * @import {Child} from './dom.js'
  */
-import { h, icon } from './dom.js';
+import { h } from './dom.js';
+import { iconButton } from './parts.js';
 import { T } from './texts.js';
 
 /**
@@ -18,25 +19,38 @@ import { T } from './texts.js';
  * @param {() => void|Promise<void>} [what.submit] the dialog stays open unless it calls close
  */
 export function openDialog({ id, title, body, yes = '', tone = 'plain', wide = false, submit }) {
-  const send = yes && h('button', { class: tone === 'danger' ? 'button danger' : 'button primary', type: 'submit', id: `${id}-yes` }, yes);
-  const form = h('form', {
-    method: 'dialog',
-    novalidate: true,
-    submit: (/** @type {SubmitEvent} */ event) => {
-      event.preventDefault();
-      if (submit) void submit();
-      else dialog.close();
+  const send =
+    yes &&
+    h(
+      'button',
+      { class: tone === 'danger' ? 'button danger' : 'button primary', type: 'submit', id: `${id}-yes` },
+      yes,
+    );
+  const form = h(
+    'form',
+    {
+      method: 'dialog',
+      novalidate: true,
+      submit: (/** @type {SubmitEvent} */ event) => {
+        event.preventDefault();
+        if (submit) void submit();
+        else dialog.close();
+      },
     },
-  },
-    h('header', null,
+    h(
+      'header',
+      null,
       h('h2', { id: `${id}-title` }, title),
-      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.dialog.close, click: () => dialog.close() }, icon('cross')),
+      iconButton('cross', T.dialog.close, () => dialog.close()),
     ),
     h('div', { class: 'dialog-body' }, ...body),
-    send && h('footer', null,
-      h('button', { class: 'button', type: 'button', id: `${id}-no`, click: () => dialog.close() }, T.dialog.cancel),
-      send,
-    ),
+    send &&
+      h(
+        'footer',
+        null,
+        h('button', { class: 'button', type: 'button', id: `${id}-no`, click: () => dialog.close() }, T.dialog.cancel),
+        send,
+      ),
   );
   const dialog = h('dialog', { id, class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': `${id}-title` }, form);
   dialog.addEventListener('close', () => dialog.remove());
@@ -55,7 +69,11 @@ export function confirm({ id, title, text, yes }) {
   return new Promise((resolve) => {
     let agreed = false;
     const dialog = openDialog({
-      id, title, yes, tone: 'danger', body: [h('p', null, text)],
+      id,
+      title,
+      yes,
+      tone: 'danger',
+      body: [h('p', null, text)],
       submit: () => {
         agreed = true;
         dialog.close();

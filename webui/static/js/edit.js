@@ -24,11 +24,23 @@ export function editDialog(x, send) {
   let way = payload ? 'payload' : 'raw';
   const texts = { payload: whole, raw: raw ?? '' };
 
-  const area = h('textarea', { class: 'code', id: 'edit-text', spellcheck: 'false', autocomplete: 'off', autofocus: true, 'aria-describedby': 'edit-help edit-error' });
+  const area = h('textarea', {
+    class: 'code',
+    id: 'edit-text',
+    spellcheck: 'false',
+    autocomplete: 'off',
+    autofocus: true,
+    'aria-describedby': 'edit-help edit-error',
+  });
   const help = h('p', { class: 'help', id: 'edit-help' });
   const error = h('p', { class: 'form-error', id: 'edit-error', role: 'alert' });
-  const choice = h('div', { class: 'switch', role: 'group', 'aria-label': T.edit.what },
-    ...[payload && way1('payload', T.edit.payload), raw !== undefined && way1('raw', T.edit.raw)].filter((b) => b instanceof Node));
+  const choice = h(
+    'div',
+    { class: 'switch', role: 'group', 'aria-label': T.edit.what },
+    ...[payload && way1('payload', T.edit.payload), raw !== undefined && way1('raw', T.edit.raw)].filter(
+      (b) => b instanceof Node,
+    ),
+  );
 
   /** @param {'payload'|'raw'} name @param {string} word */
   function way1(name, word) {
@@ -79,7 +91,10 @@ export function editDialog(x, send) {
 
   area.addEventListener('input', check);
   const dialog = openDialog({
-    id: 'edit-dialog', title: T.edit.title, yes: T.edit.send, wide: true,
+    id: 'edit-dialog',
+    title: T.edit.title,
+    yes: T.edit.send,
+    wide: true,
     body: [choice, area, error, help],
     submit: async () => {
       const what = wanted();

@@ -101,7 +101,11 @@ export function createFeed(store, page) {
     if (!next || loading || trouble) return;
     const signal = (listing ??= new AbortController()).signal;
     store.apply(S.reading, 'older');
-    await settle(api.readPage({ q, before: next, limit: OLDER }, signal), (read) => store.apply(S.olderRead, q, next, read), listFailed);
+    await settle(
+      api.readPage({ q, before: next, limit: OLDER }, signal),
+      (read) => store.apply(S.olderRead, q, next, read),
+      listFailed,
+    );
   }
 
   /** @param {string[]} ids */
@@ -109,7 +113,8 @@ export function createFeed(store, page) {
     const { q, rows } = store.state.list;
     const known = q ? ids.filter((id) => S.indexOf(rows, id) >= 0) : ids;
     if (q) heads.add(['head']);
-    if (known.length) await settle(api.readLines(known), (read) => store.apply(S.linesRead, known, read.exchanges), missed);
+    if (known.length)
+      await settle(api.readLines(known), (read) => store.apply(S.linesRead, known, read.exchanges), missed);
   }
   const batch = batcher(readBatch);
 
@@ -139,7 +144,12 @@ export function createFeed(store, page) {
   }
 
   const readStatus = () => settle(api.readStatus(), (status) => store.apply(S.statusRead, status));
-  const readRules = () => settle(api.readRules(), (rules) => store.apply(S.rulesRead, rules), (why) => store.apply(S.rulesFailed, why));
+  const readRules = () =>
+    settle(
+      api.readRules(),
+      (rules) => store.apply(S.rulesRead, rules),
+      (why) => store.apply(S.rulesFailed, why),
+    );
 
   /** Reads everything again: after a gap, nothing that is shown can be trusted. */
   function catchUp() {

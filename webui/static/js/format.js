@@ -82,7 +82,8 @@ export function share(ms) {
  * Characters that change how others look, or that cannot be seen: controls, marks
  * of direction, zero widths, byte order marks, tags. The joiner inside emoji stays.
  */
-const HIDDEN = /[\p{Cc}\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\u200d(?!\p{Emoji})/gu;
+const HIDDEN =
+  /[\p{Cc}\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]|\u200d(?!\p{Emoji})/gu;
 
 /**
  * Text from a stranger, with what could deceive an eye written out: \u202e.
@@ -111,7 +112,12 @@ function escapeRune(c) {
 
 /** One line of at most `most` characters. @param {string} text @param {number} [most] */
 export function brief(text, most = 160) {
-  const line = shown(text.slice(0, most + 1).replace(/\s+/g, ' ').trim());
+  const line = shown(
+    text
+      .slice(0, most + 1)
+      .replace(/\s+/g, ' ')
+      .trim(),
+  );
   return text.length > most ? `${line.slice(0, most)}…` : line;
 }
 

@@ -8,6 +8,7 @@
 import { copyButton } from './copy.js';
 import { attribute, byId, h, icon, refill, text } from './dom.js';
 import * as F from './format.js';
+import { iconButton } from './parts.js';
 import { recall, remember } from './prefs.js';
 import { T } from './texts.js';
 
@@ -30,13 +31,31 @@ export function createHeader(store, hooks) {
   const banners = byId('banners', HTMLElement);
   const state = h('div', { class: 'top-state', id: 'status' });
   const live = h('span', { class: 'chip live', id: 'live' }, h('span', { class: 'dot' }), h('span'));
-  const rules = h('button', { class: 'button quiet-button', type: 'button', id: 'open-rules', click: hooks.rules }, icon('rule'), h('span', { class: 'word' }, T.header.rules), ' ', h('span', { class: 'count' }));
-  const theme = h('button', { class: 'button quiet-button', type: 'button', id: 'theme', click: nextTheme }, icon('auto'));
+  const rules = h(
+    'button',
+    { class: 'button quiet-button', type: 'button', id: 'open-rules', click: hooks.rules },
+    icon('rule'),
+    h('span', { class: 'word' }, T.header.rules),
+    ' ',
+    h('span', { class: 'count' }),
+  );
+  const theme = iconButton('auto', T.header.theme, nextTheme, { id: 'theme' });
   top.append(
-    h('button', { class: 'brand', type: 'button', id: 'home-button', 'aria-label': T.header.home, click: hooks.home }, icon('logo'), h('span', { class: 'wide-only' }, T.title)),
+    h(
+      'button',
+      { class: 'brand', type: 'button', id: 'home-button', 'aria-label': T.header.home, click: hooks.home },
+      icon('logo'),
+      h('span', { class: 'wide-only' }, T.title),
+    ),
     state,
-    h('div', { class: 'top-tools' }, live, rules, theme,
-      h('button', { class: 'button quiet-button', type: 'button', id: 'keys-button', 'aria-label': T.header.keys, title: `${T.header.keys} (?)`, click: hooks.keys }, icon('keyboard'))),
+    h(
+      'div',
+      { class: 'top-tools' },
+      live,
+      rules,
+      theme,
+      iconButton('keyboard', T.header.keys, hooks.keys, { id: 'keys-button', title: `${T.header.keys} (?)` }),
+    ),
   );
   showTheme();
 
@@ -79,26 +98,46 @@ export function createHeader(store, hooks) {
 
   /** @param {Banner} b */
   function drawBanner(b) {
-    return h('div', { class: 'banner', 'data-tone': b.tone, 'data-banner': b.id },
+    return h(
+      'div',
+      { class: 'banner', 'data-tone': b.tone, 'data-banner': b.id },
       icon(b.tone === 'mute' ? 'info' : 'warning'),
-      h('p', null, h('bdi', null, b.text), ' ', b.way && h('span', { class: 'banner-way' }, b.way), ...b.commands.map((c, i) => h('span', { class: i ? 'wide-only' : '' }, i ? ` ${T.banner.localOr} ` : ' ', h('code', null, c)))),
-      b.id === 'lost' && h('button', { class: 'button', type: 'button', id: 'try-now', click: hooks.tryNow }, T.banner.tryNow),
-      b.hides && h('button', { class: 'button quiet-button', type: 'button', id: `hide-${b.id}`, 'aria-label': T.banner.hide, title: T.banner.hide, click: () => {
-        hidden.add(b.id);
-        renderBanners();
-      } }, icon('cross')));
+      h(
+        'p',
+        null,
+        h('bdi', null, b.text),
+        ' ',
+        b.way && h('span', { class: 'banner-way' }, b.way),
+        ...b.commands.map((c, i) =>
+          h('span', { class: i ? 'wide-only' : '' }, i ? ` ${T.banner.localOr} ` : ' ', h('code', null, c)),
+        ),
+      ),
+      b.id === 'lost' &&
+        h('button', { class: 'button', type: 'button', id: 'try-now', click: hooks.tryNow }, T.banner.tryNow),
+      b.hides && iconButton('cross', T.banner.hide, () => hide(b.id), { id: `hide-${b.id}` }),
+    );
+  }
+
+  /** @param {string} id */
+  function hide(id) {
+    hidden.add(id);
+    renderBanners();
   }
 
   return {
     render() {
-      const { status, live: connection, rules: { value } } = store.state;
+      const {
+        status,
+        live: connection,
+        rules: { value },
+      } = store.state;
       if (status !== drawn) {
         drawn = status;
         statusAt = Date.now();
         refill(state, ...drawState(status));
       }
       attribute(live, 'data-live', connection);
-      text(/** @type {Element} */ (live.lastElementChild), connection === 'live' ? T.header.live : connection === 'waiting' ? T.header.reconnecting : T.header.connecting);
+      text(/** @type {Element} */ (live.lastElementChild), T.live[connection]);
       const many = value?.rules?.length ?? status?.rules.count ?? 0;
       text(/** @type {Element} */ (rules.lastElementChild), many ? String(many) : '');
       attribute(rules, 'data-tone', value?.error || status?.rules.error ? 'bad' : null);
@@ -114,17 +153,40 @@ function drawState(status) {
   if (!status) return [h('span', { class: 'quiet' }, T.home.reading)];
   const { tunnel, app } = status;
   const url = requestURL(status);
-  const secrets = status.secrets ?? [];
+  const secrets = (status.secrets ?? []).map((name) => F.brief(name, 60));
+  const [first = T.header.noSecret] = secrets;
   return [
-    h('span', { class: 'chip url', id: 'tunnel', 'data-state': tunnel.state, title: `${T.home.tunnel}: ${T.tunnel[tunnel.state] ?? F.words(tunnel.state)}, ${T.home.via(F.brief(tunnel.provider, 80))}` },
+    h(
+      'span',
+      { class: 'chip url', id: 'tunnel', 'data-state': tunnel.state, title: T.home.via(F.brief(tunnel.provider, 80)) },
       h('span', { class: 'dot' }),
       h('span', { class: 'chip-word' }, T.tunnelChip[tunnel.state] ?? F.words(tunnel.state)),
       url && h('bdi', { class: 'mono', id: 'request-url' }, F.shown(url)),
-      url && copyButton(T.header.copyURL, url, { id: 'copy-url' })),
-    h('span', { class: 'chip', id: 'app', 'data-state': app.up ? 'up' : 'down', title: F.brief(app.error || status.app_url, 200) },
-      h('span', { class: 'dot' }), h('span', { class: 'chip-word' }, app.up ? T.header.appUp : T.header.appDown), h('bdi', { class: 'mono app-url' }, F.shown(hostOf(status.app_url)))),
-    h('span', { class: 'chip', id: 'secrets', 'data-state': secrets.length ? 'up' : 'waiting', title: secrets.length ? `${T.header.secrets}: ${secrets.map((s) => F.brief(s, 80)).join(', ')}` : T.home.noSecret },
-      icon('key'), h('bdi', null, secrets.length ? F.brief(secrets[0] ?? '', 60) + (secrets.length > 1 ? ` +${secrets.length - 1}` : '') : T.header.noSecret)),
+      url && copyButton(T.header.copyURL, url, { id: 'copy-url' }),
+    ),
+    h(
+      'span',
+      {
+        class: 'chip',
+        id: 'app',
+        'data-state': app.up ? 'up' : 'down',
+        title: F.brief(app.error || status.app_url, 200),
+      },
+      h('span', { class: 'dot' }),
+      h('span', { class: 'chip-word' }, app.up ? T.header.appUp : T.header.appDown),
+      h('bdi', { class: 'mono app-url' }, F.shown(hostOf(status.app_url))),
+    ),
+    h(
+      'span',
+      {
+        class: 'chip',
+        id: 'secrets',
+        'data-state': secrets.length ? 'up' : 'waiting',
+        title: secrets.length ? `${T.header.secrets}: ${secrets.join(', ')}` : T.home.noSecret,
+      },
+      icon('key'),
+      h('bdi', null, first, secrets.length > 1 && ` +${secrets.length - 1}`),
+    ),
   ];
 }
 
@@ -146,18 +208,34 @@ export function troubles({ status, live, retryAt }, now, statusAt) {
   /** @param {Partial<Banner> & Pick<Banner, 'id'|'tone'|'text'>} b */
   const add = (b) => found.push({ way: '', commands: [], ticks: false, hides: false, ...b });
   const seconds = (/** @type {number} */ ms) => Math.max(0, Math.ceil(ms / 1000));
-  if (status?.store.error) add({ id: 'store', tone: 'bad', text: T.banner.store(F.brief(status.store.error, 300)), way: T.banner.storeWay });
-  if (live === 'waiting') add({ id: 'lost', tone: 'bad', text: T.banner.lost(seconds(retryAt - now)), way: T.banner.lostWay, ticks: true });
+  if (status?.store.error)
+    add({ id: 'store', tone: 'bad', text: T.banner.store(F.brief(status.store.error, 300)), way: T.banner.storeWay });
+  if (live === 'waiting')
+    add({ id: 'lost', tone: 'bad', text: T.banner.lost(seconds(retryAt - now)), way: T.banner.lostWay, ticks: true });
   if (!status) return found;
   const { tunnel, app } = status;
   const why = F.brief(tunnel.error || '', 300);
   if (tunnel.state === 'connecting') add({ id: 'tunnel', tone: 'warn', text: T.banner.tunnelConnecting });
   if (tunnel.state === 'down') add({ id: 'tunnel', tone: 'bad', text: T.banner.tunnelDown(why) });
-  if (tunnel.state === 'waiting') add({ id: 'tunnel', tone: 'bad', text: T.banner.tunnelWaiting(seconds(statusAt + tunnel.retry_in_ms - now), why), ticks: true });
-  if (!app.up) add({ id: 'app', tone: 'warn', text: T.banner.appDown(F.brief(status.app_url, 200)), way: T.banner.appWay });
+  if (tunnel.state === 'waiting')
+    add({
+      id: 'tunnel',
+      tone: 'bad',
+      text: T.banner.tunnelWaiting(seconds(statusAt + tunnel.retry_in_ms - now), why),
+      ticks: true,
+    });
+  if (!app.up)
+    add({ id: 'app', tone: 'warn', text: T.banner.appDown(F.brief(status.app_url, 200)), way: T.banner.appWay });
   if (status.rules.error) add({ id: 'rules', tone: 'warn', text: T.banner.rules(F.brief(status.rules.error, 300)) });
   if (tunnel.url && tunnel.reachable === 'local') {
-    add({ id: 'local', tone: 'mute', text: T.banner.local, way: T.banner.localWay, commands: ['slackdev send slash_command', 'slackdev tunnel --via …'], hides: true });
+    add({
+      id: 'local',
+      tone: 'mute',
+      text: T.banner.local,
+      way: T.banner.localWay,
+      commands: ['slackdev send slash_command', 'slackdev tunnel --via …'],
+      hides: true,
+    });
   }
   return found;
 }

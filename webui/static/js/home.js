@@ -22,7 +22,14 @@ export function createHome(store) {
       view.hidden = route.view !== 'home';
       if (view.hidden || drawn === status) return;
       drawn = status;
-      refill(view, h('div', { class: 'view-body narrow' }, ...(status ? draw(status) : [h('p', { class: 'quiet' }, T.home.reading)])));
+      refill(
+        view,
+        h(
+          'div',
+          { class: 'view-body narrow' },
+          ...(status ? draw(status) : [h('p', { class: 'quiet' }, T.home.reading)]),
+        ),
+      );
     },
   };
 }
@@ -33,16 +40,35 @@ function draw(status) {
   const notices = status.tunnel.notices ?? [];
   return [
     h('h2', null, T.home.title),
-    h('section', { class: 'block' },
+    h(
+      'section',
+      { class: 'block' },
       h('h3', null, T.home.paste),
       url ? copyLine(F.shown(url), T.home.copyURL, 'copy-home-url') : h('p', { class: 'quiet' }, T.home.noURL),
-      h('p', { class: 'quiet' }, T.home.pasteHow)),
+      h('p', { class: 'quiet' }, T.home.pasteHow),
+    ),
     h('section', { class: 'block' }, h('h3', null, T.home.checks), h('dl', { class: 'facts' }, ...checks(status))),
-    notices.length > 0 && h('section', { class: 'block' }, h('h3', null, T.home.notices), h('pre', { class: 'text' }, notices.slice(0, 20).map((n) => F.shownLines(n.slice(0, 2000))).join('\n'))),
-    h('section', { class: 'block' },
+    notices.length > 0 &&
+      h(
+        'section',
+        { class: 'block' },
+        h('h3', null, T.home.notices),
+        h(
+          'pre',
+          { class: 'text' },
+          notices
+            .slice(0, 20)
+            .map((n) => F.shownLines(n.slice(0, 2000)))
+            .join('\n'),
+        ),
+      ),
+    h(
+      'section',
+      { class: 'block' },
       h('h3', null, T.home.try),
       h('p', { class: 'quiet' }, T.home.tryHow),
-      commandLine('slackdev send slash_command --set text="add milk"')),
+      commandLine('slackdev send slash_command --set text="add milk"'),
+    ),
     h('section', { class: 'block' }, h('h3', null, T.home.keys), h('p', { class: 'quiet' }, T.home.keysHow)),
   ];
 }
@@ -53,14 +79,25 @@ function checks(s) {
   const reachable = up && s.tunnel.reachable !== 'local';
   const secrets = s.secrets ?? [];
   return [
-    ...check(T.home.tunnel, up ? (reachable ? 'ok' : 'warn') : 'bad',
+    ...check(
+      T.home.tunnel,
+      up ? (reachable ? 'ok' : 'warn') : 'bad',
       `${T.tunnel[s.tunnel.state] ?? F.words(s.tunnel.state)}, ${T.home.via(F.brief(s.tunnel.provider, 100))}`,
-      up && !reachable ? T.banner.local : F.brief(s.tunnel.error, 300)),
+      up && !reachable ? T.banner.local : F.brief(s.tunnel.error, 300),
+    ),
     ...check(T.home.app, s.app.up ? 'ok' : 'bad', F.brief(s.app_url, 200), F.brief(s.app.error, 300)),
-    ...check(T.home.secret, secrets.length ? 'ok' : 'warn',
+    ...check(
+      T.home.secret,
+      secrets.length ? 'ok' : 'warn',
       secrets.length ? secrets.map((name) => F.brief(name, 80)).join(', ') : T.home.noSecret,
-      secrets.length ? (s.enforce ? T.home.enforce : T.home.observe) : ''),
-    ...check(T.home.history, s.store.error ? 'bad' : 'ok', T.home.kept(F.count(s.store.exchanges), F.bytes(s.store.bytes)), F.brief(s.store.error, 300)),
+      secrets.length ? (s.enforce ? T.home.enforce : T.home.observe) : '',
+    ),
+    ...check(
+      T.home.history,
+      s.store.error ? 'bad' : 'ok',
+      T.home.kept(F.count(s.store.exchanges), F.bytes(s.store.bytes)),
+      F.brief(s.store.error, 300),
+    ),
   ];
 }
 
@@ -69,6 +106,11 @@ function check(label, tone, text, more) {
   const pictures = { ok: 'check', warn: 'warning', bad: 'cross' };
   return [
     h('dt', null, label),
-    h('dd', { 'data-tone': tone }, icon(pictures[tone]), h('div', null, h('bdi', null, text), more && h('p', { class: 'quiet' }, h('bdi', null, more)))),
+    h(
+      'dd',
+      { 'data-tone': tone },
+      icon(pictures[tone]),
+      h('div', null, h('bdi', null, text), more && h('p', { class: 'quiet' }, h('bdi', null, more))),
+    ),
   ];
 }

@@ -10,10 +10,15 @@ import { T } from './texts.js';
 /** @param {Detail} x @returns {Node[]} */
 export function drawFindings(x) {
   if (!x.findings.length) {
-    return [h('div', { class: 'note' },
-      icon(x.done ? 'check' : 'clock', x.done ? 'large ok' : 'large'),
-      h('h3', null, x.done ? T.findings.none : T.findings.waiting),
-      x.done && !x.fault && h('p', { class: 'quiet' }, T.findings.noneLong))];
+    return [
+      h(
+        'div',
+        { class: 'note' },
+        icon(x.done ? 'check' : 'clock', x.done ? 'large ok' : 'large'),
+        h('h3', null, x.done ? T.findings.none : T.findings.waiting),
+        x.done && !x.fault && h('p', { class: 'quiet' }, T.findings.noneLong),
+      ),
+    ];
   }
   return [h('ul', { class: 'findings' }, ...x.findings.map(drawFinding))];
 }
@@ -21,12 +26,29 @@ export function drawFindings(x) {
 /** @param {Finding} f */
 function drawFinding(f) {
   const tone = toneOf(f.severity);
-  return h('li', { class: 'finding', 'data-tone': tone, 'data-code': f.code },
-    h('span', { class: 'badge', 'data-tone': tone }, icon(tone === 'mute' ? 'info' : 'warning'), T.findings.severity[f.severity] ?? F.words(f.severity)),
-    h('div', null,
+  return h(
+    'li',
+    { class: 'finding', 'data-tone': tone, 'data-code': f.code },
+    h(
+      'span',
+      { class: 'badge', 'data-tone': tone },
+      icon(tone === 'mute' ? 'info' : 'warning'),
+      T.findings.severity[f.severity] ?? F.words(f.severity),
+    ),
+    h(
+      'div',
+      null,
       h('p', { class: 'finding-text' }, h('bdi', null, F.brief(f.text, 1000))),
-      f.fix && h('p', { class: 'finding-fix' }, h('b', null, T.findings.fix), ' ', h('bdi', null, F.brief(f.fix, 1000))),
-      h('p', { class: 'quiet' }, h('code', null, F.shown(f.code)), f.pointer && [` ${T.findings.at} `, h('code', null, F.brief(f.pointer, 300))])));
+      f.fix &&
+        h('p', { class: 'finding-fix' }, h('b', null, T.findings.fix), ' ', h('bdi', null, F.brief(f.fix, 1000))),
+      h(
+        'p',
+        { class: 'quiet' },
+        h('code', null, F.shown(f.code)),
+        f.pointer && [` ${T.findings.at} `, h('code', null, F.brief(f.pointer, 300))],
+      ),
+    ),
+  );
 }
 
 /** @param {string} severity @returns {F.Tone} */
@@ -51,10 +73,20 @@ export function drawTiming(x, now) {
   return [
     h('p', { class: 'timing-line', 'data-budget': x.fault ? 'over' : state }, timingLine(x, took)),
     h('div', { class: 'span', role: 'img', 'aria-label': `${T.timing.bar}: ${F.duration(took)}` }, fill, mark),
-    h('div', { class: 'span-scale', 'aria-hidden': 'true' }, h('span', null, T.timing.zero), h('span', null, F.duration(all))),
-    h('dl', { class: 'facts' },
-      h('dt', null, T.timing.started), h('dd', null, F.momentOf(x.started), h('code', { class: 'quiet' }, F.shown(x.started))),
-      h('dt', null, T.timing.elapsed), h('dd', null, x.done ? F.duration(x.elapsed_ms) : '–')),
+    h(
+      'div',
+      { class: 'span-scale', 'aria-hidden': 'true' },
+      h('span', null, T.timing.zero),
+      h('span', null, F.duration(all)),
+    ),
+    h(
+      'dl',
+      { class: 'facts' },
+      h('dt', null, T.timing.started),
+      h('dd', null, F.momentOf(x.started), h('code', { class: 'quiet' }, F.shown(x.started))),
+      h('dt', null, T.timing.elapsed),
+      h('dd', null, x.done ? F.duration(x.elapsed_ms) : '–'),
+    ),
   ];
 }
 

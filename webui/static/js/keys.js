@@ -14,7 +14,9 @@ export function keysOn() {
 
 /** @param {EventTarget|null} target */
 function typing(target) {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  return (
+    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
 }
 
 /**
@@ -29,17 +31,27 @@ export function listen(acts) {
     // Escape and Enter are no characters: they cannot be struck by a voice that spells.
     if (event.key.length === 1 && !keysOn()) return;
     // A button that has the focus keeps its own keys.
-    if (event.key === 'Enter' && event.target instanceof Element && event.target.closest('button, a, summary, [role=tree]')) return;
+    if (
+      event.key === 'Enter' &&
+      event.target instanceof Element &&
+      event.target.closest('button, a, summary, [role=tree]')
+    )
+      return;
     if (act(event) !== false) event.preventDefault();
   });
 }
 
 /** Shows the keys. */
 export function keysDialog() {
-  const box = h('input', { type: 'checkbox', id: 'keys-on', change: () => remember('keys', box.checked ? 'on' : 'off') });
+  const box = h('input', {
+    type: 'checkbox',
+    id: 'keys-on',
+    change: () => remember('keys', box.checked ? 'on' : 'off'),
+  });
   box.checked = keysOn();
   openDialog({
-    id: 'keys-dialog', title: T.keys.title,
+    id: 'keys-dialog',
+    title: T.keys.title,
     body: [
       list(T.keys.list),
       h('h3', null, T.keys.treeTitle),
@@ -52,5 +64,16 @@ export function keysDialog() {
 
 /** @param {readonly [string, string][]} keys */
 function list(keys) {
-  return h('dl', { class: 'keys' }, ...keys.map(([key, what]) => h('div', null, h('dt', null, ...key.split(' ').map((k) => (k === '–' ? ' – ' : h('kbd', null, k)))), h('dd', null, what))));
+  return h(
+    'dl',
+    { class: 'keys' },
+    ...keys.map(([key, what]) =>
+      h(
+        'div',
+        null,
+        h('dt', null, ...key.split(' ').map((k) => (k === '–' ? ' – ' : h('kbd', null, k)))),
+        h('dd', null, what),
+      ),
+    ),
+  );
 }

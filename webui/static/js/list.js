@@ -52,12 +52,18 @@ export function createList(store, hooks) {
     rowsBox.style.setProperty('transform', `translateY(${win.offset}px)`);
     const { id } = store.state.opened;
     const now = new Date();
-    keyed(rowsBox, shown.slice(win.first, win.end), (x) => x.id, createRow, (el, x, i) => {
-      updateRow(el, x, now);
-      attribute(el, 'aria-selected', x.id === id ? 'true' : 'false');
-      attribute(el, 'aria-posinset', win.first + i + 1);
-      attribute(el, 'aria-setsize', store.state.list.next ? -1 : shown.length);
-    });
+    keyed(
+      rowsBox,
+      shown.slice(win.first, win.end),
+      (x) => x.id,
+      createRow,
+      (el, x, i) => {
+        updateRow(el, x, now);
+        attribute(el, 'aria-selected', x.id === id ? 'true' : 'false');
+        attribute(el, 'aria-posinset', win.first + i + 1);
+        attribute(el, 'aria-setsize', store.state.list.next ? -1 : shown.length);
+      },
+    );
     const here = id && S.indexOf(shown, id);
     const inWindow = typeof here === 'number' && here >= win.first && here < win.end;
     attribute(box, 'aria-activedescendant', inWindow ? `row-${id}` : null);
@@ -89,7 +95,15 @@ export function createList(store, hooks) {
   /** Below or instead of the rows: what is going on, in words. */
   function renderNote() {
     const { list, session } = store.state;
-    const key = JSON.stringify([list.rows.length === 0, list.loading, list.trouble, list.q, list.next === '', list.read, session]);
+    const key = JSON.stringify([
+      list.rows.length === 0,
+      list.loading,
+      list.trouble,
+      list.q,
+      list.next === '',
+      list.read,
+      session,
+    ]);
     if (key === noted) return;
     noted = key;
     attribute(box, 'aria-busy', list.loading ? 'true' : 'false');
@@ -186,13 +200,20 @@ function footNote(list, hooks) {
 
 /** A row that shows nothing yet. */
 function createRow() {
-  return h('div', { class: 'row', role: 'option' },
+  return h(
+    'div',
+    { class: 'row', role: 'option' },
     h('span', { class: 'row-time' }),
     h('span', { class: 'row-kind' }, icon('unknown'), h('span', { class: 'unseen' })),
     h('span', { class: 'row-name' }, h('bdi', { class: 'row-title' }), h('bdi', { class: 'row-text' })),
     h('span', { class: 'row-who' }, h('bdi', { class: 'row-user' }), h('bdi', { class: 'row-channel' })),
     h('span', { class: 'row-verdict' }, h('span', { class: 'badge' }, icon('check'), h('span'))),
-    h('span', { class: 'row-notes' }, h('span', { class: 'row-marks' }), h('span', { class: 'row-finding' }, icon('warning'), h('span'))),
+    h(
+      'span',
+      { class: 'row-notes' },
+      h('span', { class: 'row-marks' }),
+      h('span', { class: 'row-finding' }, icon('warning'), h('span')),
+    ),
     h('span', { class: 'row-status' }),
     h('span', { class: 'row-elapsed' }),
     h('span', { class: 'budget' }, h('span', { class: 'budget-bar' })),
@@ -255,7 +276,10 @@ function updateAnswer(el, x, outcome) {
   const [worst] = x.findings;
   finding.hidden = !worst;
   if (worst) {
-    text(/** @type {Element} */ (finding.lastElementChild), F.words(worst) + (x.findings.length > 1 ? ` +${x.findings.length - 1}` : ''));
+    text(
+      /** @type {Element} */ (finding.lastElementChild),
+      F.words(worst) + (x.findings.length > 1 ? ` +${x.findings.length - 1}` : ''),
+    );
     attribute(finding, 'title', x.findings.map(F.words).join(', '));
   }
 }
@@ -267,15 +291,29 @@ function updateMarks(box, x) {
   if (x.pinned) marks.push({ icon: 'pin', word: '', tone: 'mute', title: T.row.pinned });
   if (x.retry_num) {
     const reason = x.retry_reason ? `: ${F.words(x.retry_reason)}` : '';
-    marks.push({ icon: 'retry', word: T.row.retry(x.retry_num), tone: 'warn', title: T.row.retry(x.retry_num) + reason });
+    marks.push({
+      icon: 'retry',
+      word: T.row.retry(x.retry_num),
+      tone: 'warn',
+      title: T.row.retry(x.retry_num) + reason,
+    });
   }
-  if (x.origin === 'replay') marks.push({ icon: 'replay', word: T.origin.replay ?? '', tone: 'mute', title: T.row.replay });
-  if (x.origin === 'composed') marks.push({ icon: 'send', word: T.origin.composed ?? '', tone: 'mute', title: T.row.composed });
-  if (x.answered_by.startsWith('rule ')) marks.push({ icon: 'rule', word: T.row.rule, tone: 'mute', title: F.answeredBy(x) });
-  keyed(box, marks, (m) => m.icon, () => h('span', { class: 'badge' }, icon('pin'), h('span')), (el, m) => {
-    attribute(el, 'data-tone', m.tone);
-    attribute(el, 'title', m.title);
-    setIcon(/** @type {Element} */ (el.firstElementChild), m.icon);
-    text(/** @type {Element} */ (el.lastElementChild), m.word);
-  });
+  if (x.origin === 'replay')
+    marks.push({ icon: 'replay', word: T.origin.replay ?? '', tone: 'mute', title: T.row.replay });
+  if (x.origin === 'composed')
+    marks.push({ icon: 'send', word: T.origin.composed ?? '', tone: 'mute', title: T.row.composed });
+  if (x.answered_by.startsWith('rule '))
+    marks.push({ icon: 'rule', word: T.row.rule, tone: 'mute', title: F.answeredBy(x) });
+  keyed(
+    box,
+    marks,
+    (m) => m.icon,
+    () => h('span', { class: 'badge' }, icon('pin'), h('span')),
+    (el, m) => {
+      attribute(el, 'data-tone', m.tone);
+      attribute(el, 'title', m.title);
+      setIcon(/** @type {Element} */ (el.firstElementChild), m.icon);
+      text(/** @type {Element} */ (el.lastElementChild), m.word);
+    },
+  );
 }

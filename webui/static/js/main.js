@@ -92,14 +92,21 @@ function act(act) {
 const list = createList(store, { open, older: () => void feed.readOlder(), again: () => void feed.readList(), search });
 const box = createSearch(store, { search, down: () => list.focus() });
 const detail = createDetail(store, {
-  act, tab: showTab, back,
+  act,
+  tab: showTab,
+  back,
   reveal: () => {
     store.apply(S.revealedIs, !store.state.opened.revealed);
     feed.readDetail();
   },
   again: () => feed.readDetail(),
 });
-const rules = createRules(store, { put: actions.putRule, drop: actions.dropRule, close: back, again: () => void feed.readRules() });
+const rules = createRules(store, {
+  put: actions.putRule,
+  drop: actions.dropRule,
+  close: back,
+  again: () => void feed.readRules(),
+});
 const panels = [
   createHeader(store, {
     rules: () => go({ ...store.state.route, view: store.state.route.view === 'rules' ? 'home' : 'rules', id: '' }),
@@ -107,7 +114,12 @@ const panels = [
     home: () => go({ ...store.state.route, view: 'home', id: '' }, { open: true }),
     tryNow: () => feed.tryNow(),
   }),
-  list, box, detail, rules, createHome(store), createToasts(store),
+  list,
+  box,
+  detail,
+  rules,
+  createHome(store),
+  createToasts(store),
 ];
 
 /** A frame was asked for. */
@@ -126,7 +138,8 @@ function render() {
   if (session === 'asking') return;
   const url = formatRoute(route);
   if (location.hash !== url && (location.hash || url !== '#/')) history.replaceState(null, '', url);
-  document.title = opened.value && route.view === 'exchange' ? `${opened.value.name || opened.value.kind} · ${T.title}` : T.title;
+  document.title =
+    opened.value && route.view === 'exchange' ? `${opened.value.name || opened.value.kind} · ${T.title}` : T.title;
   if (live === 'live' && said === 'waiting') say(T.banner.backSaid);
   if (live === 'waiting' && said === 'live') say(T.banner.lostSaid);
   if (live !== 'connecting') said = live;
@@ -214,8 +227,14 @@ function unlessRefused(err) {
   if (api.refusalOf(err)?.status !== 401) throw err;
 }
 
-refill(byId('out', HTMLElement),
-  icon('key', 'large'), h('h1', null, T.out.title), h('p', null, T.out.text), commandLine('slackdev tunnel 3000'), h('p', { class: 'quiet' }, T.out.running));
+refill(
+  byId('out', HTMLElement),
+  icon('key', 'large'),
+  h('h1', null, T.out.title),
+  h('p', null, T.out.text),
+  commandLine('slackdev tunnel 3000'),
+  h('p', { class: 'quiet' }, T.out.running),
+);
 createSplit();
 render();
 void enter();

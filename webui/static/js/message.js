@@ -11,6 +11,7 @@ import * as B from './body.js';
 import { copyButton } from './copy.js';
 import { h, icon } from './dom.js';
 import * as F from './format.js';
+import { callout } from './parts.js';
 import { T } from './texts.js';
 import { createTree } from './treeview.js';
 
@@ -30,18 +31,45 @@ export function drawMessage(scroller, x, side, chosen, choose) {
   const body = drawBody(scroller, m, side, way);
   const parts = [
     h('p', { class: 'first-line' }, h('bdi', { class: 'mono' }, firstLine(x, m, side)), from(x, m, side)),
-    side === 'out' && x.fault ? h('p', { class: 'callout', 'data-tone': 'bad' }, icon('warning'), h('span', null, T.message.partial, ': ', h('bdi', null, F.brief(x.fault, 500)))) : null,
+    side === 'out' && x.fault
+      ? callout('bad', '', h('span', null, T.message.partial, ': ', h('bdi', null, F.brief(x.fault, 500))))
+      : null,
     fieldsTable(T.message.headers, m.headers, `${side}-headers`),
     m.trailers?.length ? fieldsTable(T.message.trailers, m.trailers, `${side}-trailers`) : null,
-    h('section', { class: 'block', 'aria-labelledby': `${side}-body-title` },
-      h('header', { class: 'block-head' },
-        h('h3', { id: `${side}-body-title` }, T.message.body, h('small', null, F.bytes(m.size)), m.decoded && h('small', null, T.message.decoded(F.shown(m.decoded)))),
+    h(
+      'section',
+      { class: 'block', 'aria-labelledby': `${side}-body-title` },
+      h(
+        'header',
+        { class: 'block-head' },
+        h(
+          'h3',
+          { id: `${side}-body-title` },
+          T.message.body,
+          h('small', null, F.bytes(m.size)),
+          m.decoded && h('small', null, T.message.decoded(F.shown(m.decoded))),
+        ),
         ways.length > 1 && formSwitch(ways, way, side, choose),
-        ways.length > 0 && h('span', { class: 'tool-group' },
-          m.body !== undefined && copyButton(T.message.copyBody, m.body, { id: `${side}-copy-body` }),
-          h('a', { class: 'button quiet-button', href: bodyAddress(x.id, side), download: '', title: T.message.download, 'aria-label': `${T.message.download}: ${T.message.body}` }, icon('download'))),
+        ways.length > 0 &&
+          h(
+            'span',
+            { class: 'tool-group' },
+            m.body !== undefined && copyButton(T.message.copyBody, m.body, { id: `${side}-copy-body` }),
+            h(
+              'a',
+              {
+                class: 'button quiet-button',
+                href: bodyAddress(x.id, side),
+                download: '',
+                title: T.message.download,
+                'aria-label': `${T.message.download}: ${T.message.body}`,
+              },
+              icon('download'),
+            ),
+          ),
       ),
-      ...body.parts),
+      ...body.parts,
+    ),
   ];
   return { parts: parts.filter((part) => part !== null), tree: body.tree };
 }
@@ -49,7 +77,11 @@ export function drawMessage(scroller, x, side, chosen, choose) {
 /** @param {Detail} x */
 function noAnswer(x) {
   if (!x.fault) return [icon('clock', 'large'), h('p', { class: 'quiet' }, T.message.waiting)];
-  return [icon('warning', 'large bad'), h('h3', null, T.message.noResponse), h('p', { class: 'bad' }, h('bdi', null, F.brief(x.fault, 500)))];
+  return [
+    icon('warning', 'large bad'),
+    h('h3', null, T.message.noResponse),
+    h('p', { class: 'bad' }, h('bdi', null, F.brief(x.fault, 500))),
+  ];
 }
 
 /** @param {Detail} x @param {Message} m @param {'in'|'out'} side */
@@ -70,21 +102,50 @@ function from(x, m, side) {
 /** @param {string} title @param {Field[]} fields @param {string} id */
 function fieldsTable(title, fields, id) {
   const all = () => fields.map((f) => `${f.name}: ${f.value}`).join('\n');
-  return h('section', { class: 'block', 'aria-labelledby': `${id}-title` },
-    h('header', { class: 'block-head' },
+  return h(
+    'section',
+    { class: 'block', 'aria-labelledby': `${id}-title` },
+    h(
+      'header',
+      { class: 'block-head' },
       h('h3', { id: `${id}-title` }, title, h('small', null, fields.length)),
-      fields.length > 0 && h('span', { class: 'tool-group' }, copyButton(T.message.copyHeaders, all, { id: `${id}-copy` }))),
+      fields.length > 0 &&
+        h('span', { class: 'tool-group' }, copyButton(T.message.copyHeaders, all, { id: `${id}-copy` })),
+    ),
     fields.length
-      ? h('table', { class: 'fields', id }, h('tbody', null, ...fields.map((f) => h('tr', null,
-          h('th', { scope: 'row' }, h('bdi', null, F.shown(f.name))),
-          h('td', null, h('bdi', null, F.shown(f.value))))))) 
-      : h('p', { class: 'quiet' }, T.message.noHeaders));
+      ? h(
+          'table',
+          { class: 'fields', id },
+          h(
+            'tbody',
+            null,
+            ...fields.map((f) =>
+              h(
+                'tr',
+                null,
+                h('th', { scope: 'row' }, h('bdi', null, F.shown(f.name))),
+                h('td', null, h('bdi', null, F.shown(f.value))),
+              ),
+            ),
+          ),
+        )
+      : h('p', { class: 'quiet' }, T.message.noHeaders),
+  );
 }
 
 /** @param {Form[]} ways @param {Form|undefined} way @param {'in'|'out'} side @param {(form: Form) => void} choose */
 function formSwitch(ways, way, side, choose) {
-  return h('div', { class: 'switch', role: 'group', 'aria-label': T.message.shownAs }, ...ways.map((w) =>
-    h('button', { type: 'button', id: `${side}-as-${w}`, 'aria-pressed': w === way ? 'true' : 'false', click: () => choose(w) }, T.message[w])));
+  return h(
+    'div',
+    { class: 'switch', role: 'group', 'aria-label': T.message.shownAs },
+    ...ways.map((w) =>
+      h(
+        'button',
+        { type: 'button', id: `${side}-as-${w}`, 'aria-pressed': w === way ? 'true' : 'false', click: () => choose(w) },
+        T.message[w],
+      ),
+    ),
+  );
 }
 
 /**
@@ -96,7 +157,7 @@ function drawBody(scroller, m, side, way) {
   const parts = [];
   if (m.truncated) {
     const kept = F.bytes(B.bytesOf(m).length);
-    parts.push(h('p', { class: 'callout', 'data-tone': 'warn' }, icon('warning'), T.message.truncated(kept, F.bytes(m.size))));
+    parts.push(callout('warn', '', T.message.truncated(kept, F.bytes(m.size))));
   }
   if (way === undefined) {
     parts.push(h('p', { class: 'quiet' }, T.message.noBody));
@@ -115,10 +176,22 @@ function drawBody(scroller, m, side, way) {
 
 /** @param {string} body */
 function formTable(body) {
-  return h('table', { class: 'fields' }, h('tbody', null, ...B.formFields(body).map(({ name, value }) => h('tr', null,
-    h('th', { scope: 'row' }, h('bdi', null, F.brief(name, 200))),
-    h('td', null, h('bdi', null, F.shown(value.slice(0, B.SHOWN)))),
-  ))));
+  return h(
+    'table',
+    { class: 'fields' },
+    h(
+      'tbody',
+      null,
+      ...B.formFields(body).map(({ name, value }) =>
+        h(
+          'tr',
+          null,
+          h('th', { scope: 'row' }, h('bdi', null, F.brief(name, 200))),
+          h('td', null, h('bdi', null, F.shown(value.slice(0, B.SHOWN)))),
+        ),
+      ),
+    ),
+  );
 }
 
 /** @param {Message} m @param {'text'|'hex'} way @returns {Node[]} */
@@ -126,6 +199,10 @@ function textBlock(m, way) {
   const bytes = B.bytesOf(m);
   const cut = bytes.length > B.SHOWN;
   const text = way === 'hex' ? B.hex(bytes) : F.shownLines((m.body ?? '').slice(0, B.SHOWN));
-  const block = h('pre', { class: way === 'hex' ? 'bytes' : 'text', tabindex: 0, role: 'region', 'aria-label': T.message.body }, text);
+  const block = h(
+    'pre',
+    { class: way === 'hex' ? 'bytes' : 'text', tabindex: 0, role: 'region', 'aria-label': T.message.body },
+    text,
+  );
   return cut ? [block, h('p', { class: 'quiet' }, T.message.cut(F.bytes(B.SHOWN), F.bytes(bytes.length)))] : [block];
 }

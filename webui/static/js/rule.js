@@ -22,9 +22,25 @@ import { header, parseJSON } from './body.js';
 
 /** Slack's kinds of request. */
 export const KINDS = Object.freeze([
-  'slash_command', 'event_callback', 'block_actions', 'block_suggestion', 'view_submission', 'view_closed', 'shortcut',
-  'message_action', 'outgoing_webhook', 'url_verification', 'app_rate_limited', 'interactive_message', 'dialog_submission',
-  'dialog_cancellation', 'dialog_suggestion', 'workflow_step_edit', 'ssl_check', 'oauth_redirect', 'unknown',
+  'slash_command',
+  'event_callback',
+  'block_actions',
+  'block_suggestion',
+  'view_submission',
+  'view_closed',
+  'shortcut',
+  'message_action',
+  'outgoing_webhook',
+  'url_verification',
+  'app_rate_limited',
+  'interactive_message',
+  'dialog_submission',
+  'dialog_cancellation',
+  'dialog_suggestion',
+  'workflow_step_edit',
+  'ssl_check',
+  'oauth_redirect',
+  'unknown',
 ]);
 
 /** A body longer than this is not a rule that a person writes. */
@@ -33,8 +49,19 @@ const MOST_BODY = 64 << 10;
 /** @returns {Form} */
 export function emptyForm() {
   return {
-    name: '', kind: '', match: '', user: '', path: '', text: '',
-    status: '200', type: '', body: '', json: false, delay: '', fault: '', times: '',
+    name: '',
+    kind: '',
+    match: '',
+    user: '',
+    path: '',
+    text: '',
+    status: '200',
+    type: '',
+    body: '',
+    json: false,
+    delay: '',
+    fault: '',
+    times: '',
   };
 }
 
@@ -75,12 +102,22 @@ export function formFrom(x, taken) {
   const { response } = x;
   if (!response || !x.status) return form;
   const whole = !response.truncated && response.body !== undefined && response.body.length <= MOST_BODY;
-  return { ...form, status: String(x.status), type: header(response, 'content-type'), body: whole ? literal(response.body ?? '') : '' };
+  return {
+    ...form,
+    status: String(x.status),
+    type: header(response, 'content-type'),
+    body: whole ? literal(response.body ?? '') : '',
+  };
 }
 
 /** @param {string} wanted @param {readonly string[]} taken */
 function freeName(wanted, taken) {
-  const base = wanted.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40) || 'rule';
+  const base =
+    wanted
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 40) || 'rule';
   if (!taken.includes(base)) return base;
   let n = 2;
   while (taken.includes(`${base}-${n}`)) n++;
@@ -102,8 +139,13 @@ export function ruleOf(form, base) {
   if (wrong) return { rule: null, wrong };
   /** @type {Rule['match']} */
   const match = filled({
-    ...base?.match, any: undefined,
-    kind: form.kind, name: form.match.trim(), user: form.user.trim(), path: form.path.trim(), text: form.text.trim(),
+    ...base?.match,
+    any: undefined,
+    kind: form.kind,
+    name: form.match.trim(),
+    user: form.user.trim(),
+    path: form.path.trim(),
+    text: form.text.trim(),
   });
   /** @type {Rule} */
   const rule = {
@@ -135,10 +177,12 @@ function answerOf(form, base) {
 function mistake(form) {
   if (!form.name.trim()) return { field: 'name', why: 'empty' };
   const status = Number(form.status || 200);
-  if (!form.fault && !(Number.isInteger(status) && status >= 200 && status <= 599)) return { field: 'status', why: 'status' };
+  if (!form.fault && !(Number.isInteger(status) && status >= 200 && status <= 599))
+    return { field: 'status', why: 'status' };
   const times = Number(form.times || 0);
   if (!Number.isInteger(times) || times < 0) return { field: 'times', why: 'times' };
-  if (form.delay.trim() && !/^(\d+(\.\d+)?(ms|s|m))+$/.test(form.delay.trim())) return { field: 'delay', why: 'duration' };
+  if (form.delay.trim() && !/^(\d+(\.\d+)?(ms|s|m))+$/.test(form.delay.trim()))
+    return { field: 'delay', why: 'duration' };
   if (!form.fault && form.json && parseJSON(form.body) === undefined) return { field: 'body', why: 'json' };
   return null;
 }

@@ -20,10 +20,21 @@ import { T } from './texts.js';
  */
 export function ruleDialog({ title, form, base, save }) {
   /** @param {'name'|'match'|'user'|'path'|'text'|'status'|'type'|'delay'|'times'} key @param {Record<string, string|boolean>} [more] */
-  const input = (key, more = {}) => h('input', { type: 'text', id: `rule-${key}`, value: form[key], autocomplete: 'off', spellcheck: 'false', ...more });
+  const input = (key, more = {}) =>
+    h('input', {
+      type: 'text',
+      id: `rule-${key}`,
+      value: form[key],
+      autocomplete: 'off',
+      spellcheck: 'false',
+      ...more,
+    });
   const controls = {
     name: input('name', { required: true, readonly: base !== undefined }),
-    kind: select('rule-kind', form.kind, [['', T.form.anyKind], ...KINDS.map((k) => /** @type {[string, string]} */ ([k, k]))]),
+    kind: select('rule-kind', form.kind, [
+      ['', T.form.anyKind],
+      ...KINDS.map((k) => /** @type {[string, string]} */ ([k, k])),
+    ]),
     match: input('match'),
     user: input('user'),
     path: input('path'),
@@ -33,7 +44,11 @@ export function ruleDialog({ title, form, base, save }) {
     body: h('textarea', { class: 'code', id: 'rule-body', spellcheck: 'false', autocomplete: 'off', rows: 7 }),
     json: h('input', { type: 'checkbox', id: 'rule-json' }),
     delay: input('delay', { placeholder: '1.5s' }),
-    fault: select('rule-fault', form.fault, [['', T.form.noFault], ['timeout', T.form.faults.timeout], ['reset', T.form.faults.reset]]),
+    fault: select('rule-fault', form.fault, [
+      ['', T.form.noFault],
+      ['timeout', T.form.faults.timeout],
+      ['reset', T.form.faults.reset],
+    ]),
     times: input('times', { inputmode: 'numeric' }),
   };
   controls.body.value = form.body;
@@ -42,31 +57,66 @@ export function ruleDialog({ title, form, base, save }) {
 
   /** @returns {Form} */
   const typed = () => ({
-    name: controls.name.value, kind: controls.kind.value, match: controls.match.value, user: controls.user.value,
-    path: controls.path.value, text: controls.text.value, status: controls.status.value, type: controls.type.value,
-    body: controls.body.value, json: controls.json.checked, delay: controls.delay.value, fault: controls.fault.value,
+    name: controls.name.value,
+    kind: controls.kind.value,
+    match: controls.match.value,
+    user: controls.user.value,
+    path: controls.path.value,
+    text: controls.text.value,
+    status: controls.status.value,
+    type: controls.type.value,
+    body: controls.body.value,
+    json: controls.json.checked,
+    delay: controls.delay.value,
+    fault: controls.fault.value,
     times: controls.times.value,
   });
 
   /** A fault leaves nothing to answer with. */
   const sync = () => {
-    for (const key of /** @type {const} */ (['status', 'type', 'body', 'json'])) controls[key].disabled = controls.fault.value !== '';
+    for (const key of /** @type {const} */ (['status', 'type', 'body', 'json']))
+      controls[key].disabled = controls.fault.value !== '';
   };
   controls.fault.addEventListener('change', sync);
   sync();
 
   const dialog = openDialog({
-    id: 'rule-dialog', title, yes: T.form.save, wide: true,
+    id: 'rule-dialog',
+    title,
+    yes: T.form.save,
+    wide: true,
     body: [
       field(T.form.name, controls.name),
-      h('fieldset', null, h('legend', null, T.form.when), h('div', { class: 'grid' },
-        field(T.form.kind, controls.kind), field(T.form.match, controls.match, T.form.matchHelp),
-        field(T.form.text, controls.text), field(T.form.user, controls.user, T.form.userHelp), field(T.form.path, controls.path))),
-      h('fieldset', null, h('legend', null, T.form.then), h('div', { class: 'grid' },
-        field(T.form.status, controls.status), field(T.form.type, controls.type), field(T.form.fault, controls.fault),
-        field(T.form.delay, controls.delay, T.form.delayHelp), field(T.form.times, controls.times, T.form.timesHelp)),
+      h(
+        'fieldset',
+        null,
+        h('legend', null, T.form.when),
+        h(
+          'div',
+          { class: 'grid' },
+          field(T.form.kind, controls.kind),
+          field(T.form.match, controls.match, T.form.matchHelp),
+          field(T.form.text, controls.text),
+          field(T.form.user, controls.user, T.form.userHelp),
+          field(T.form.path, controls.path),
+        ),
+      ),
+      h(
+        'fieldset',
+        null,
+        h('legend', null, T.form.then),
+        h(
+          'div',
+          { class: 'grid' },
+          field(T.form.status, controls.status),
+          field(T.form.type, controls.type),
+          field(T.form.fault, controls.fault),
+          field(T.form.delay, controls.delay, T.form.delayHelp),
+          field(T.form.times, controls.times, T.form.timesHelp),
+        ),
         field(T.form.body, controls.body, T.form.bodyHelp),
-        h('label', { class: 'check' }, controls.json, h('span', null, T.form.json))),
+        h('label', { class: 'check' }, controls.json, h('span', null, T.form.json)),
+      ),
       error,
     ],
     submit: async () => {
@@ -80,7 +130,10 @@ export function ruleDialog({ title, form, base, save }) {
       }
       const trouble = await save(rule);
       if (!trouble) return dialog.close();
-      error.textContent = [trouble.message, trouble.hint].filter(Boolean).map((s) => F.brief(s, 300)).join(' – ');
+      error.textContent = [trouble.message, trouble.hint]
+        .filter(Boolean)
+        .map((s) => F.brief(s, 300))
+        .join(' – ');
     },
   });
   controls[base ? 'match' : 'name'].focus();
@@ -88,7 +141,9 @@ export function ruleDialog({ title, form, base, save }) {
 
 /** @param {string} id @param {string} value @param {[string, string][]} options */
 function select(id, value, options) {
-  const known = options.some(([v]) => v === value) ? options : [...options, /** @type {[string, string]} */ ([value, F.brief(value, 60)])];
+  const known = options.some(([v]) => v === value)
+    ? options
+    : [...options, /** @type {[string, string]} */ ([value, F.brief(value, 60)])];
   const el = h('select', { id }, ...known.map(([v, word]) => h('option', { value: v }, word)));
   el.value = value;
   return el;

@@ -8,6 +8,7 @@
 import { commandLine } from './copy.js';
 import { byId, h, icon, refill } from './dom.js';
 import * as F from './format.js';
+import { callout, iconButton } from './parts.js';
 import { emptyForm, formOf } from './rule.js';
 import { ruleDialog } from './ruleform.js';
 import { T } from './texts.js';
@@ -33,21 +34,58 @@ export function createRules(store, hooks) {
   function draw() {
     const { value, trouble } = store.state.rules;
     const list = value?.rules ?? [];
-    refill(view,
-      h('header', { class: 'view-head' },
+    refill(
+      view,
+      h(
+        'header',
+        { class: 'view-head' },
         h('h2', null, T.rules.title),
         h('button', { class: 'button primary', type: 'button', id: 'add-rule', click: add }, icon('plus'), T.rules.add),
-        h('button', { class: 'button quiet-button', type: 'button', id: 'close-rules', 'aria-label': T.rules.close, title: T.rules.close, click: hooks.close }, icon('cross'))),
-      h('div', { class: 'view-body' },
+        iconButton('cross', T.rules.close, hooks.close, { id: 'close-rules' }),
+      ),
+      h(
+        'div',
+        { class: 'view-body' },
         h('p', { class: 'quiet' }, T.rules.about),
-        value?.file && h('p', { class: 'quiet' }, `${T.rules.file}: `, h('bdi', { class: 'mono', id: 'rules-file' }, F.shown(value.file))),
-        trouble && h('div', { class: 'callout', 'data-tone': 'bad', id: 'rules-trouble' }, icon('warning'), h('span', null, T.rules.failed, ': ', F.brief(trouble.message, 300)),
-          h('button', { class: 'button', type: 'button', id: 'rules-again', click: hooks.again }, T.list.again)),
-        value?.error && h('div', { class: 'callout', 'data-tone': 'bad', id: 'rules-error', role: 'alert' }, icon('warning'),
-          h('div', null, h('p', null, T.rules.broken), h('pre', { class: 'text' }, F.shownLines(value.error.slice(0, 4000))))),
+        value?.file &&
+          h(
+            'p',
+            { class: 'quiet' },
+            `${T.rules.file}: `,
+            h('bdi', { class: 'mono', id: 'rules-file' }, F.shown(value.file)),
+          ),
+        trouble &&
+          callout(
+            'bad',
+            'rules-trouble',
+            h('span', null, T.rules.failed, ': ', F.brief(trouble.message, 300)),
+            h('button', { class: 'button', type: 'button', id: 'rules-again', click: hooks.again }, T.list.again),
+          ),
+        value?.error &&
+          callout(
+            'bad',
+            'rules-error',
+            h(
+              'div',
+              null,
+              h('p', null, T.rules.broken),
+              h('pre', { class: 'text' }, F.shownLines(value.error.slice(0, 4000))),
+            ),
+          ),
         !value && !trouble && h('p', { class: 'quiet' }, T.rules.reading),
-        value && !list.length && h('div', { class: 'note' }, icon('rule', 'large'), h('h3', null, T.rules.none), h('p', { class: 'quiet' }, T.rules.noneHow), commandLine('slackdev mock add --name hello --kind slash_command --text "hi"')),
-        list.length > 0 && h('ol', { class: 'rule-list' }, ...list.map((rule) => drawRule(rule, edit, hooks.drop)))));
+        value &&
+          !list.length &&
+          h(
+            'div',
+            { class: 'note' },
+            icon('rule', 'large'),
+            h('h3', null, T.rules.none),
+            h('p', { class: 'quiet' }, T.rules.noneHow),
+            commandLine('slackdev mock add --name hello --kind slash_command --text "hi"'),
+          ),
+        list.length > 0 && h('ol', { class: 'rule-list' }, ...list.map((rule) => drawRule(rule, edit, hooks.drop))),
+      ),
+    );
   }
 
   return {
@@ -67,26 +105,40 @@ function drawRule(rule, edit, drop) {
   const name = F.brief(rule.name, 80);
   const hits = rule.hits ?? 0;
   const last = hits && rule.last ? F.timeOf(rule.last) : '';
-  return h('li', { class: 'rule', 'data-rule': rule.name, 'data-off': rule.off ? 'true' : null },
-    h('div', { class: 'rule-main' },
+  return h(
+    'li',
+    { class: 'rule', 'data-rule': rule.name, 'data-off': rule.off ? 'true' : null },
+    h(
+      'div',
+      { class: 'rule-main' },
       h('h3', null, h('bdi', null, name), rule.off && h('span', { class: 'badge', 'data-tone': 'mute' }, T.rules.off)),
       h('p', { class: 'rule-line' }, h('span', { class: 'line-label' }, T.rules.when), ...conditions(rule)),
       h('p', { class: 'rule-line' }, h('span', { class: 'line-label' }, T.rules.then), ...answer(rule)),
-      body(rule)),
-    h('p', { class: 'rule-hits', 'data-hits': hits },
+      body(rule),
+    ),
+    h(
+      'p',
+      { class: 'rule-hits', 'data-hits': hits },
       h('b', null, hits ? T.rules.hits(hits) : T.rules.never),
       rule.times ? h('span', { class: 'quiet' }, T.rules.left(rule.spent ? 0 : Math.max(0, rule.times - hits))) : null,
-      last && last !== '–' && h('span', { class: 'quiet' }, T.rules.last(last))),
-    h('div', { class: 'tool-group' },
-      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.rules.editNamed(name), title: T.rules.edit, 'data-do': 'edit', click: () => edit(rule) }, icon('edit')),
-      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.rules.removeNamed(name), title: T.rules.remove, 'data-do': 'remove', click: () => void drop(rule.name) }, icon('trash'))));
+      last && last !== '–' && h('span', { class: 'quiet' }, T.rules.last(last)),
+    ),
+    h(
+      'div',
+      { class: 'tool-group' },
+      iconButton('edit', T.rules.editNamed(name), () => edit(rule), { 'data-do': 'edit' }),
+      iconButton('trash', T.rules.removeNamed(name), () => void drop(rule.name), { 'data-do': 'remove' }),
+    ),
+  );
 }
 
 /** @param {Rule} rule */
 function conditions({ match }) {
   const found = Object.entries(match).filter(([key, v]) => key !== 'any' && v);
   if (!found.length) return [h('span', null, T.rules.any)];
-  return found.map(([key, v]) => h('bdi', { class: 'term' }, `${F.words(key)}: `, h('code', null, F.brief(String(v), 80))));
+  return found.map(([key, v]) =>
+    h('bdi', { class: 'term' }, `${F.words(key)}: `, h('code', null, F.brief(String(v), 80))),
+  );
 }
 
 /** @param {Rule} rule */
@@ -94,7 +146,8 @@ function answer({ answer: a, times }) {
   const parts = [];
   if (a.fault) parts.push(h('span', { class: 'term' }, T.rules.faults[a.fault] ?? F.words(a.fault)));
   else parts.push(h('code', { class: 'term' }, a.status || 200));
-  for (const [name, v] of Object.entries(a.headers ?? {})) parts.push(h('bdi', { class: 'term mono' }, F.brief(`${name}: ${v}`, 80)));
+  for (const [name, v] of Object.entries(a.headers ?? {}))
+    parts.push(h('bdi', { class: 'term mono' }, F.brief(`${name}: ${v}`, 80)));
   if (a.delay) parts.push(h('span', { class: 'term' }, icon('clock'), F.brief(a.delay, 20)));
   if (times) parts.push(h('span', { class: 'term' }, `${times} ${T.rules.times}`));
   return parts;
@@ -103,5 +156,7 @@ function answer({ answer: a, times }) {
 /** @param {Rule} rule */
 function body({ answer: a }) {
   const text = a.json !== undefined ? JSON.stringify(a.json) : (a.body ?? '');
-  return text ? h('pre', { class: 'rule-body' }, F.shownLines(text.slice(0, 400)) + (text.length > 400 ? '…' : '')) : null;
+  return text
+    ? h('pre', { class: 'rule-body' }, F.shownLines(text.slice(0, 400)) + (text.length > 400 ? '…' : ''))
+    : null;
 }

@@ -5,6 +5,7 @@
  */
 import { attribute, byId, h, icon, text } from './dom.js';
 import * as F from './format.js';
+import { iconButton } from './parts.js';
 import { T } from './texts.js';
 
 /** How long after the last key the server is asked, in milliseconds. */
@@ -17,18 +18,47 @@ const PAUSE = 120;
 export function createSearch(store, hooks) {
   const box = byId('search-box', HTMLElement);
   const input = h('input', {
-    type: 'search', id: 'search', placeholder: T.search.hint, 'aria-label': T.search.label, 'aria-describedby': 'search-error', value: store.state.list.q,
-    autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', enterkeyhint: 'search',
+    type: 'search',
+    id: 'search',
+    placeholder: T.search.hint,
+    'aria-label': T.search.label,
+    'aria-describedby': 'search-error',
+    value: store.state.list.q,
+    autocomplete: 'off',
+    autocapitalize: 'off',
+    spellcheck: 'false',
+    enterkeyhint: 'search',
   });
   const error = h('p', { class: 'search-error', id: 'search-error', role: 'status' });
-  const help = h('div', { class: 'popover', id: 'search-help', popover: 'auto', role: 'dialog', 'aria-label': T.search.help },
+  const help = h(
+    'div',
+    { class: 'popover', id: 'search-help', popover: 'auto', role: 'dialog', 'aria-label': T.search.help },
     h('p', null, T.search.about),
-    h('ul', null, ...T.search.examples.map(([q, about]) => h('li', null,
-      h('button', { type: 'button', class: 'example', click: () => add(q) }, h('code', null, q)), h('span', { class: 'quiet' }, about)))));
+    h(
+      'ul',
+      null,
+      ...T.search.examples.map(([q, about]) =>
+        h(
+          'li',
+          null,
+          h('button', { type: 'button', class: 'example', click: () => add(q) }, h('code', null, q)),
+          h('span', { class: 'quiet' }, about),
+        ),
+      ),
+    ),
+  );
   box.append(
-    h('div', { class: 'search-line' }, icon('search'), input, h('kbd', { 'aria-hidden': 'true' }, '/'),
-      h('button', { type: 'button', class: 'button quiet-button', popovertarget: 'search-help', 'aria-label': T.search.help, title: T.search.help, id: 'search-help-button' }, icon('unknown'))),
-    error, help);
+    h(
+      'div',
+      { class: 'search-line' },
+      icon('search'),
+      input,
+      h('kbd', { 'aria-hidden': 'true' }, '/'),
+      iconButton('unknown', T.search.help, () => {}, { popovertarget: 'search-help', id: 'search-help-button' }),
+    ),
+    error,
+    help,
+  );
   let timer = 0;
 
   function ask() {
@@ -65,7 +95,15 @@ export function createSearch(store, hooks) {
       const { list } = store.state;
       // 400 is the server's word on the query; other troubles stand in the list.
       const wrong = list.trouble?.status === 400 && list.q !== '';
-      text(error, wrong ? [list.trouble?.message, list.trouble?.hint].filter(Boolean).map((s) => F.brief(String(s), 300)).join(' – ') : '');
+      text(
+        error,
+        wrong
+          ? [list.trouble?.message, list.trouble?.hint]
+              .filter(Boolean)
+              .map((s) => F.brief(String(s), 300))
+              .join(' – ')
+          : '',
+      );
       attribute(input, 'aria-invalid', wrong ? 'true' : null);
       attribute(box, 'data-asking', list.loading === 'first');
     },

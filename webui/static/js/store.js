@@ -105,7 +105,11 @@ export function statusRead(s, status) {
  * @param {State} s @param {string} q @returns {State}
  */
 export function queried(s, q) {
-  return { ...s, route: { ...s.route, q }, list: { ...s.list, q, loading: 'first', trouble: null, following: true, fresh: 0 } };
+  return {
+    ...s,
+    route: { ...s.route, q },
+    list: { ...s.list, q, loading: 'first', trouble: null, following: true, fresh: 0 },
+  };
 }
 
 /** @param {State} s @param {'first'|'older'} loading @returns {State} */
@@ -155,7 +159,10 @@ export function headRead(s, q, page) {
  */
 export function linesRead(s, asked, lines) {
   const given = new Set(lines.map((x) => x.id));
-  const known = removed(s.list.rows, asked.filter((id) => !given.has(id)));
+  const known = removed(
+    s.list.rows,
+    asked.filter((id) => !given.has(id)),
+  );
   return withRows(s, merged(known, lines, s.list.next, s.list.q === ''), s.list.next);
 }
 
@@ -378,7 +385,13 @@ export function follow(seq, events) {
     } else if (e.what === 'lost') found.lost.add(e.id);
     else found.saved.add(e.id);
   }
-  return { seq: found.seq, gap: found.gap, saved: [...found.saved], deleted: [...found.deleted], lost: [...found.lost] };
+  return {
+    seq: found.seq,
+    gap: found.gap,
+    saved: [...found.saved],
+    deleted: [...found.deleted],
+    lost: [...found.lost],
+  };
 }
 
 /**

@@ -66,13 +66,14 @@ export const T = Object.freeze({
     label: 'Search',
     hint: 'Search, or kind:slash_command status:5xx',
     help: 'How to search',
-    about: 'Words find requests whose text has them all. A term narrows: key:value, with a minus before it to leave out.',
+    about:
+      'Words find requests whose text has them all. A term narrows: key:value, with a minus before it to leave out.',
     /** @type {readonly [string, string][]} */
     examples: [
       ['kind:slash_command', 'of one kind'],
       ['status:5xx', 'answered with an error'],
       ['verdict:mismatch', 'signed with another secret'],
-      ['is:slow', 'answered late, or too late'],
+      ['is:slow', 'not within the 3 s that Slack waits'],
       ['is:retry', 'sent again by Slack'],
       ['user:ana', 'from one person'],
       ['path:/slack/events', 'to one path'],
@@ -138,7 +139,8 @@ export const T = Object.freeze({
     payload: 'Payload',
     raw: 'Raw body',
     what: 'What to edit',
-    payloadHelp: 'Slackdev spells your changes as Slack would, leaves every other byte as it was, and signs the result.',
+    payloadHelp:
+      'Slackdev spells your changes as Slack would, leaves every other byte as it was, and signs the result.',
     rawHelp: 'The bytes of the body, as they are sent. They are signed afresh.',
     send: 'Replay',
     invalid: 'This is not JSON',
@@ -226,7 +228,8 @@ export const T = Object.freeze({
   home: {
     title: 'Connect Slack',
     paste: 'Request URL',
-    pasteHow: 'Paste it into your app’s settings: Event Subscriptions, Interactivity & Shortcuts, and each slash command.',
+    pasteHow:
+      'Paste it into your app’s settings: Event Subscriptions, Interactivity & Shortcuts, and each slash command.',
     noURL: 'There is no public address yet.',
     checks: 'State',
     try: 'Try it without Slack',
@@ -251,7 +254,14 @@ export const T = Object.freeze({
   /** @type {Record<string, string>} */
   tunnel: { up: 'Up', connecting: 'Connecting', down: 'Down', waiting: 'Waiting', none: 'None' },
   /** @type {Record<string, string>} */
-  tunnelChip: { up: 'Tunnel up', connecting: 'Connecting', down: 'Tunnel down', waiting: 'Tunnel down', none: 'No tunnel' },
+  tunnelChip: {
+    up: 'Tunnel up',
+    connecting: 'Connecting',
+    down: 'Tunnel down',
+    waiting: 'Tunnel down',
+    none: 'No tunnel',
+  },
+  live: { live: 'Live', connecting: 'Connecting…', waiting: 'Reconnecting' },
   header: {
     copyURL: 'Copy the request URL',
     appUp: 'App',
@@ -263,9 +273,6 @@ export const T = Object.freeze({
     theme: 'Theme',
     /** @type {Record<string, string>} */
     themes: { auto: 'Theme: the system’s', light: 'Theme: light', dark: 'Theme: dark' },
-    live: 'Live',
-    connecting: 'Connecting…',
-    reconnecting: 'Reconnecting',
     home: 'slackdev: connect Slack',
   },
   banner: {
@@ -273,7 +280,10 @@ export const T = Object.freeze({
     store: (why) => `Requests pass, but are not being recorded: ${why}.`,
     storeWay: 'Make room on the disk, or start slackdev with another --store. Recording resumes by itself.',
     /** @param {number} s */
-    lost: (s) => (s > 0 ? `The connection to slackdev is lost. Next try in ${s} s.` : 'The connection to slackdev is lost. Trying again…'),
+    lost: (s) =>
+      s > 0
+        ? `The connection to slackdev is lost. Next try in ${s} s.`
+        : 'The connection to slackdev is lost. Trying again…',
     lostWay: 'What is shown may be old. If slackdev was stopped, start it again.',
     tryNow: 'Try now',
     /** @param {string} why */

@@ -4,6 +4,7 @@
  * @import {Store, Toast} from './store.js'
  */
 import { byId, h, icon, keyed, refill } from './dom.js';
+import { iconButton } from './parts.js';
 import { formatRoute } from './route.js';
 import * as S from './store.js';
 import { T } from './texts.js';
@@ -23,12 +24,19 @@ export function createToasts(store) {
     el.dataset.n = String(toast.n);
     el.dataset.tone = toast.tone;
     const drop = () => store.apply(S.untold, toast.n);
-    const route = { view: /** @type {const} */ ('exchange'), id: toast.link, tab: /** @type {const} */ ('payload'), q: store.state.route.q };
-    refill(el,
+    const route = {
+      view: /** @type {const} */ ('exchange'),
+      id: toast.link,
+      tab: /** @type {const} */ ('payload'),
+      q: store.state.route.q,
+    };
+    refill(
+      el,
       icon(toast.tone === 'ok' ? 'check' : 'warning'),
       h('div', null, h('bdi', null, toast.text), toast.hint && h('p', { class: 'quiet' }, toast.hint)),
       toast.link && h('a', { class: 'button', href: formatRoute(route), click: drop }, T.action.open),
-      h('button', { class: 'button quiet-button', type: 'button', 'aria-label': T.action.dismiss, click: drop }, icon('cross')));
+      iconButton('cross', T.action.dismiss, drop),
+    );
     if (timed.has(toast.n)) return;
     timed.add(toast.n);
     setTimeout(function leave() {
@@ -43,8 +51,16 @@ export function createToasts(store) {
     render() {
       const { toasts, working } = store.state;
       /** @type {Toast[]} */
-      const shown = working ? [...toasts, { n: -1, tone: 'ok', text: T.action.replaying, hint: '', link: '' }] : [...toasts];
-      keyed(box, shown, (t) => String(t.n), () => h('div', { class: 'toast' }), (el, t) => (t.n === -1 ? drawWorking(el, t) : draw(el, t)));
+      const shown = working
+        ? [...toasts, { n: -1, tone: 'ok', text: T.action.replaying, hint: '', link: '' }]
+        : [...toasts];
+      keyed(
+        box,
+        shown,
+        (t) => String(t.n),
+        () => h('div', { class: 'toast' }),
+        (el, t) => (t.n === -1 ? drawWorking(el, t) : draw(el, t)),
+      );
     },
   };
 }

@@ -117,7 +117,8 @@ export function flatten(doc, open, columns = 100) {
     if (!row.open) continue;
     if (typeof value === 'string') rows.push(...linesOf(row, value, columns));
     if (!branch(value)) continue;
-    for (const [name, child] of children(value).reverse()) stack.push({ value: child, path: [...path, name], key: name });
+    for (const [name, child] of children(value).reverse())
+      stack.push({ value: child, path: [...path, name], key: name });
   }
   return rows;
 }
@@ -126,7 +127,17 @@ export function flatten(doc, open, columns = 100) {
 function linesOf(row, value, columns) {
   const depth = row.depth + 1;
   const lines = textLines(value, Math.max(20, columns - 2 * depth));
-  return lines.map((text, i) => ({ ...row, id: `${row.id}#${i}`, depth, key: '', type: 'line', text, size: 0, opens: false, open: false }));
+  return lines.map((text, i) => ({
+    ...row,
+    id: `${row.id}#${i}`,
+    depth,
+    key: '',
+    type: 'line',
+    text,
+    size: 0,
+    opens: false,
+    open: false,
+  }));
 }
 
 /**

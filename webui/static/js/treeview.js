@@ -8,6 +8,7 @@
 import { attribute, h, icon, keyed, refill, text } from './dom.js';
 import { copyText } from './copy.js';
 import * as F from './format.js';
+import { iconButton } from './parts.js';
 import { say } from './say.js';
 import { T } from './texts.js';
 import * as Tree from './tree.js';
@@ -37,19 +38,38 @@ export function createTree(scroller, { name, tools = [] }) {
   let row = 22;
   let painting = false;
 
-  const finder = h('input', { type: 'search', id: `${name}-find`, placeholder: T.payload.find, 'aria-label': T.payload.find, autocomplete: 'off', spellcheck: 'false' });
+  const finder = h('input', {
+    type: 'search',
+    id: `${name}-find`,
+    placeholder: T.payload.find,
+    'aria-label': T.payload.find,
+    autocomplete: 'off',
+    spellcheck: 'false',
+  });
   const found = h('output', { class: 'found', for: `${name}-find` });
   const box = h('div', { class: 'tree-rows', role: 'presentation' });
   const tree = h('div', { class: 'tree', role: 'tree', tabindex: 0, 'aria-label': T.payload.tree, id: name }, box);
-  const bar = h('div', { class: 'tools', role: 'group', 'aria-label': T.payload.tree },
-    h('span', { class: 'find' }, icon('search'), finder, found,
-      toolButton('previous', T.payload.previous, () => step(-1)), toolButton('next', T.payload.next, () => step(1))),
-    h('span', { class: 'tool-group' },
-      toolButton('expand', T.payload.expand, () => openOnly(Tree.allBranches(doc))),
-      toolButton('collapse', T.payload.collapse, () => openOnly(new Set(['']))),
-      h('button', { class: 'button quiet-button', type: 'button', id: `${name}-copy-value`, title: `${T.payload.copyValue} (c)`, click: copyValue }, icon('copy'), h('span', null, T.payload.copyValue)),
-      h('button', { class: 'button quiet-button', type: 'button', id: `${name}-copy-path`, title: `${T.payload.copyPath} (C)`, click: copyPath }, icon('path'), h('span', null, T.payload.copyPath)),
-      ...tools),
+  const bar = h(
+    'div',
+    { class: 'tools', role: 'group', 'aria-label': T.payload.tree },
+    h(
+      'span',
+      { class: 'find' },
+      icon('search'),
+      finder,
+      found,
+      iconButton('previous', T.payload.previous, () => step(-1)),
+      iconButton('next', T.payload.next, () => step(1)),
+    ),
+    h(
+      'span',
+      { class: 'tool-group' },
+      iconButton('expand', T.payload.expand, () => openOnly(Tree.allBranches(doc))),
+      iconButton('collapse', T.payload.collapse, () => openOnly(new Set(['']))),
+      wordButton('copy', T.payload.copyValue, 'c', copyValue, `${name}-copy-value`),
+      wordButton('path', T.payload.copyPath, 'C', copyPath, `${name}-copy-path`),
+      ...tools,
+    ),
   );
 
   /** @param {Set<string>} next */
@@ -71,12 +91,22 @@ export function createTree(scroller, { name, tools = [] }) {
     tree.style.setProperty('height', `${win.total}px`);
     box.style.setProperty('transform', `translateY(${win.offset}px)`);
     const activeAt = rows.findIndex((r) => r.id === active);
-    keyed(box, rows.slice(win.first, win.end), (r) => r.id, () => h('div', { class: 'node', role: 'treeitem' }), (el, r, i) => {
-      drawNode(el, r, needle);
-      attribute(el, 'id', `${name}-${win.first + i}`);
-      attribute(el, 'aria-selected', r.id === active ? 'true' : 'false');
-    });
-    attribute(tree, 'aria-activedescendant', activeAt >= win.first && activeAt < win.end ? `${name}-${activeAt}` : null);
+    keyed(
+      box,
+      rows.slice(win.first, win.end),
+      (r) => r.id,
+      () => h('div', { class: 'node', role: 'treeitem' }),
+      (el, r, i) => {
+        drawNode(el, r, needle);
+        attribute(el, 'id', `${name}-${win.first + i}`);
+        attribute(el, 'aria-selected', r.id === active ? 'true' : 'false');
+      },
+    );
+    attribute(
+      tree,
+      'aria-activedescendant',
+      activeAt >= win.first && activeAt < win.end ? `${name}-${activeAt}` : null,
+    );
   }
 
   /** Where the scroller stands over the tree. */
@@ -171,7 +201,10 @@ export function createTree(scroller, { name, tools = [] }) {
   /** @param {KeyboardEvent} event */
   function key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = Math.max(0, rows.findIndex((r) => r.id === active));
+    const at = Math.max(
+      0,
+      rows.findIndex((r) => r.id === active),
+    );
     const r = rows[at];
     if (!r) return;
     /** @type {Record<string, () => void>} */
@@ -180,8 +213,12 @@ export function createTree(scroller, { name, tools = [] }) {
       ArrowUp: () => activate(rows[Math.max(0, at - 1)]?.id ?? ''),
       Home: () => activate(rows[0]?.id ?? ''),
       End: () => activate(rows.at(-1)?.id ?? ''),
-      ArrowRight: () => (r.opens && !r.open ? toggle(r, true) : activate(rows[Math.min(rows.length - 1, at + 1)]?.id ?? '')),
-      ArrowLeft: () => (r.open ? toggle(r, false) : activate(r.type === 'line' ? Tree.pointer(r.path) : Tree.pointer(r.path.slice(0, -1)))),
+      ArrowRight: () =>
+        r.opens && !r.open ? toggle(r, true) : activate(rows[Math.min(rows.length - 1, at + 1)]?.id ?? ''),
+      ArrowLeft: () =>
+        r.open
+          ? toggle(r, false)
+          : activate(r.type === 'line' ? Tree.pointer(r.path) : Tree.pointer(r.path.slice(0, -1))),
       Enter: () => toggle(r),
       ' ': () => toggle(r),
       c: () => void copyValue(),
@@ -242,9 +279,10 @@ export function createTree(scroller, { name, tools = [] }) {
 
 /** @typedef {ReturnType<typeof createTree>} TreeView */
 
-/** @param {string} picture @param {string} label @param {() => void} click */
-function toolButton(picture, label, click) {
-  return h('button', { class: 'button quiet-button', type: 'button', 'aria-label': label, title: label, click }, icon(picture));
+/** @param {string} picture @param {string} word @param {string} key @param {() => void} click @param {string} id */
+function wordButton(picture, word, key, click, id) {
+  const about = { class: 'button quiet-button', type: 'button', id, title: `${word} (${key})`, click };
+  return h('button', about, icon(picture), h('span', null, word));
 }
 
 /** What a node shows, so that the same is not drawn again. @type {WeakMap<Element, string>} */
@@ -262,11 +300,14 @@ function drawNode(el, r, needle) {
   const body = h('bdi', { class: 'node-value' });
   body.append(...marked(F.shown(r.text || branchText(r)), needle));
   const size = r.type === 'string' && r.opens ? h('span', { class: 'node-size' }, T.payload.characters(r.size)) : null;
-  refill(el,
+  refill(
+    el,
     h('span', { class: 'twisty' }, r.opens && icon('open')),
     r.key !== '' && h('bdi', { class: 'node-key' }, ...marked(F.shown(r.key), needle)),
     r.key !== '' && h('span', { class: 'node-colon' }, ':'),
-    body, size);
+    body,
+    size,
+  );
 }
 
 /** @param {Row} r */
