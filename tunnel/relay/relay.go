@@ -198,10 +198,10 @@ func (s *server) url(label string) *url.URL {
 // stop ends what Run has started: idle visitors at once, requests under way after
 // Limits.Drain at the latest, and then the clients.
 func (s *server) stop(listeners ...net.Listener) {
+	close(s.stopping)
 	for _, l := range listeners {
 		l.Close()
 	}
-	close(s.stopping)
 	s.mu.Lock()
 	s.ended = true
 	strangers := slices.Collect(maps.Keys(s.strangers))

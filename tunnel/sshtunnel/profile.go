@@ -26,6 +26,7 @@ type Profile struct {
 
 	Bind     string // the bind address to ask for, sent as it is: a name, an address, "" for all of the server's addresses
 	BindPort int    // the port to ask for; 0: the server chooses
+	Hint     string // what to type when the server refuses that; may be empty
 
 	// Session is opened after login; its text is read for the URL, for reasons and
 	// for notices.

@@ -241,7 +241,11 @@ func (p *Provider) authRefused(err error, signers []ssh.Signer) error {
 	if len(signers) == 0 {
 		refused.Err = fmt.Errorf("no key to log in with: %w", err)
 	}
-	if !p.Profile.AnyKey && p.Keys.Own != "" {
+	switch {
+	case p.Keys.Own == "":
+	case p.Profile.AnyKey: // and yet it did not take ours: somebody has a list
+		refused.Hint = "ask whoever runs it to let your key in:  cat " + shellQuote(p.Keys.Own+".pub")
+	default:
 		refused.Hint = fmt.Sprintf("ssh-copy-id -f -i %s -p %s %s",
 			shellQuote(p.Keys.Own+".pub"), portOf(p.Profile.addr()), shellQuote(p.Profile.User+"@"+p.Profile.Host))
 	}

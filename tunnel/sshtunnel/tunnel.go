@@ -277,7 +277,7 @@ func (t *Tunnel) forward() error {
 	if !ok {
 		return &tunnel.RefusedError{
 			Op:  "ask for " + describe(ask),
-			Err: errors.New("the server refuses to forward it"),
+			Err: errors.New("the server refuses to forward it"), Hint: t.profile.Hint,
 		}
 	}
 	t.port = t.profile.BindPort
