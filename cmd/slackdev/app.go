@@ -270,7 +270,9 @@ func (a *app) run(ctx context.Context) (err error) {
 		a.begin()
 	}
 	err = g.Wait()
-	a.screen.totals()
+	if a.hasBegun() {
+		a.screen.totals()
+	}
 	return err
 }
 
@@ -384,6 +386,13 @@ func (a *app) begin() {
 	if err := a.askApp(context.Background()); err != nil {
 		a.screen.trouble("app", "nothing listens on "+a.cfg.App.Host, startApp)
 	}
+}
+
+// hasBegun reports whether the first screen was shown.
+func (a *app) hasBegun() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.began
 }
 
 func (a *app) localURL() string { return "http://" + a.local.Addr().String() }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
@@ -43,7 +44,9 @@ type ruleSet struct {
 }
 
 func openRules(cmd *cobra.Command, env config.Env) (*ruleSet, *config.Config, error) {
-	cfg, err := config.Load(env, config.Given(cmd.Flags()))
+	typed := config.Given(cmd.Flags())
+	maps.DeleteFunc(typed, func(key, _ string) bool { return key != "rules" }) // --name and --path are a rule's here
+	cfg, err := config.Load(env, typed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -117,7 +120,7 @@ func mockAddCommand(env config.Env) *cobra.Command {
 	flags.StringVar(&f.json, "json", "", "answer with this `JSON`; its strings may hold {{.text}} and the like")
 	flags.StringArrayVar(&f.headers, "header", nil, "a header of the answer, as `Name: value`; may be repeated")
 	flags.DurationVar(&f.delay, "delay", 0, "wait for this `time` first")
-	flags.StringVar(&a.Fault, "fault", "", "in place of an answer: `timeout` or reset")
+	flags.StringVar(&a.Fault, "fault", "", "in place of an answer this `fault`: timeout or reset")
 	flags.IntVar(&f.rule.Times, "times", 0, "answer this `number` of requests, then let the app answer again")
 	config.AddFlags(flags, "rules")
 	cmd.MarkFlagsMutuallyExclusive("text", "json", "fault")

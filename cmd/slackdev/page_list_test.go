@@ -150,6 +150,24 @@ func keysAlone(i *inspection) {
 	}
 }
 
+// slowListKeepsNewer: what happens while the list is being read is newer than what was
+// read, and must still be there when the reading ends.
+func slowListKeepsNewer(i *inspection) {
+	release := i.hold("*/api/v1/exchanges?q=*")
+	i.visit(i.run.link)
+	held := release.next()
+	i.until("the page is connected", `see.$('#live[data-live=live]')`)
+	i.command("one")
+	i.untilRow("/todo", "one")
+	release.let(held) // its answer knows nothing of the first request
+	held = release.next()
+	i.command("two")
+	i.untilRow("/todo", "two")
+	release.let(held) // nor this one of the second
+	i.until("the reading ended", `see.$('#list[aria-busy=false]')`)
+	i.until("both are there", `see.rows().map((r) => r.text).join() === 'two,one'`)
+}
+
 func burstIsWhole(i *inspection) {
 	const many = 100
 	i.enter(i.run.link)

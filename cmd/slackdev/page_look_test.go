@@ -82,15 +82,13 @@ func strangersStayText(i *inspection) {
 // harmless fails where something that a stranger wrote became more than text.
 func (i *inspection) harmless(where string) {
 	i.Helper()
-	for what, expression := range map[string]string{
-		"a script ran":                   `'harmed' in globalThis`,
-		"an element was made of words":   `see.$('img, script:not([src^="js/"]), #panes b b, #panes bdi *, .row bdi *, .node-value > :not(mark)') !== null`,
-		"an address is not ours":         `[...document.links].some((a) => !/^https?:$/.test(a.protocol) || a.host !== location.host)`,
-		"a mark of direction is in text": `/[\u202a-\u202e\u2066-\u2069\u200b\u0007\u001b]/.test(document.body.innerText)`,
-	} {
-		if eval[bool](i.tab, expression) {
-			i.Errorf("%s: %s", where, what)
-		}
+	for _, found := range eval[[]string](i.tab, `[
+		['a script ran', 'harmed' in globalThis],
+		['an element was made of words', see.$('img, script:not([src^="js/"]), #panes bdi b, .row bdi *, .node-value > :not(mark)') !== null],
+		['an address is not ours', [...document.links].some((a) => !/^https?:$/.test(a.protocol) || a.host !== location.host)],
+		['a mark of direction is in the text', /[\u202a-\u202e\u2066-\u2069\u200b\u0007\u001b]/.test(document.body.innerText)],
+	].filter(([, bad]) => bad).map(([what]) => what)`) {
+		i.Errorf("%s: %s", where, found)
 	}
 }
 

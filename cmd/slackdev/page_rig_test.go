@@ -4,9 +4,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -34,6 +34,7 @@ type rig struct {
 	project string
 	secret  string
 	app     *pageApp
+	now     func() time.Time
 }
 
 // buildProgram builds slackdev as it is installed, race detector included where these
@@ -58,7 +59,7 @@ func buildProgram(t *testing.T) string {
 // newRig gives a fresh home, a project with a signing secret in its .env, and an app.
 func newRig(t *testing.T, binary string) *rig {
 	t.Helper()
-	r := &rig{T: t, binary: binary, home: t.TempDir(), project: filepath.Join(t.TempDir(), "todo"), secret: strings.Repeat("5ec4e7", 5)}
+	r := &rig{T: t, binary: binary, home: t.TempDir(), project: filepath.Join(t.TempDir(), "todo"), secret: strings.Repeat("5ec4e7", 5), now: time.Now}
 	if err := os.Mkdir(r.project, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +76,7 @@ func newRig(t *testing.T, binary string) *rig {
 // tunnelRun is one life of `slackdev tunnel`.
 type tunnelRun struct {
 	public *url.URL // where Slack posts, without the path
+	front  string   // where public is, for those who do not ask the DNS: host:port
 	local  string   // host:port of the page
 	link   string   // what the terminal shows: the page's address with the token
 	cmd    *exec.Cmd
@@ -113,9 +115,16 @@ func (r *rig) tunnel(local string) *tunnelRun {
 			r.Errorf("the program says\n%s", run.err)
 		}
 	})
+	r.firstScreen(run, out)
+	return run
+}
+
+// firstScreen waits until people and programs are told where everything is.
+func (r *rig) firstScreen(run *tunnelRun, out *stream) {
+	r.Helper()
 	ctx, cancel := patiently()
 	defer cancel()
-	ready, err := out.find(ctx, regexp.MustCompile(`(?m)^\{"type":"ready",.*\}$`), 1)
+	line, err := out.find(ctx, regexp.MustCompile(`(?m)^\{"type":"ready",.*\}$`), 1)
 	if err != nil {
 		r.Fatalf("%v\n%s", err, run.err)
 	}
@@ -123,30 +132,18 @@ func (r *rig) tunnel(local string) *tunnelRun {
 	if err != nil {
 		r.Fatalf("%v\n%s", err, run.err)
 	}
-	run.link = link[1]
-	r.read(run, ready[0])
-	return run
-}
-
-// read takes the addresses from the ready line.
-func (r *rig) read(run *tunnelRun, line string) {
-	r.Helper()
 	var ready struct {
 		Public string `json:"public_url"`
 		Local  string `json:"local_url"`
 	}
-	if err := json.Unmarshal([]byte(line), &ready); err != nil {
+	if err := json.Unmarshal([]byte(line[0]), &ready); err != nil {
 		r.Fatal(err)
 	}
-	public, err := url.Parse(ready.Public)
-	if err != nil {
+	if run.public, err = url.Parse(ready.Public); err != nil {
 		r.Fatal(err)
 	}
-	local, err := url.Parse(ready.Local)
-	if err != nil {
-		r.Fatal(err)
-	}
-	run.public, run.local = public, local.Host
+	run.front = "127.0.0.1:" + run.public.Port()
+	run.local, run.link = strings.TrimPrefix(ready.Local, "http://"), link[1]
 }
 
 // stop is Ctrl-C, and then the end.
@@ -179,11 +176,11 @@ type delivery struct {
 // the body of the answer.
 func (r *rig) slack(run *tunnelRun, d delivery) (int, string) {
 	r.Helper()
-	req, err := r.request(run, d, time.Now())
+	req, err := r.request(run, d)
 	if err != nil {
 		r.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: dialHere, DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	res, err := client.Do(req)
 	if err != nil {
 		r.Fatal(err)
@@ -196,15 +193,15 @@ func (r *rig) slack(run *tunnelRun, d delivery) (int, string) {
 	return res.StatusCode, string(text)
 }
 
-// request makes a signed request.
-func (r *rig) request(run *tunnelRun, d delivery, at time.Time) (*http.Request, error) {
+// request makes a signed request for the public name, which is not looked up.
+func (r *rig) request(run *tunnelRun, d delivery) (*http.Request, error) {
 	body, head := []byte(d.body), http.Header{"Content-Type": {"application/json"}}
 	if d.kind != "" {
 		var set []slack.Set
 		for path, value := range d.set {
 			set = append(set, slack.Set{Path: path, Value: value})
 		}
-		q, err := compose.Request(d.kind, compose.Options{Set: set})
+		q, err := compose.Request(d.kind, compose.Options{Set: set, Now: r.now})
 		if err != nil {
 			return nil, err
 		}
@@ -214,12 +211,12 @@ func (r *rig) request(run *tunnelRun, d delivery, at time.Time) (*http.Request, 
 	if d.secret != "" {
 		secret = d.secret
 	}
-	req, err := http.NewRequest(http.MethodPost, run.public.String()+compose.DefaultPath, bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, "http://"+run.front+compose.DefaultPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header = head
-	timestamp := strconv.FormatInt(at.Unix(), 10)
+	req.Host, req.Header = run.public.Host, head
+	timestamp := strconv.FormatInt(r.now().Unix(), 10)
 	req.Header.Set("X-Slack-Request-Timestamp", timestamp)
 	req.Header.Set("X-Slack-Signature", signature(secret, timestamp, body))
 	if d.retry > 0 {
@@ -235,7 +232,7 @@ func (r *rig) request(run *tunnelRun, d delivery, at time.Time) (*http.Request, 
 // wire sends a request byte by byte as it is given, and gives how the answer begins.
 func (r *rig) wire(run *tunnelRun, raw string) string {
 	r.Helper()
-	conn, err := dialHere(context.Background(), "tcp", run.public.Host)
+	conn, err := net.Dial("tcp", run.front)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
@@ -163,7 +164,7 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 func (p *tab) look() string {
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 	defer cancel()
-	words, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.hash.replace(/t=.*/, 't=…') + '\n' + document.body.innerText.slice(0, 3000)`))
+	words, err := chromedp.Run(ctx, chromedp.Evaluate[string](`[location.hash.replace(/t=.*/, 't=…'), document.visibilityState, document.activeElement?.id, see.rows().length, see.$('#list-rows .row')?.ariaSetSize].join(' ') + '\n' + document.body.innerText.slice(0, 3000)`))
 	if err != nil {
 		return "the page cannot be asked: " + err.Error()
 	}
@@ -193,19 +194,15 @@ func (p *tab) until(claim, expression string) {
 	}
 }
 
-// untilAfterReload is until for a page that loads itself again in between.
-func (p *tab) untilAfterReload(claim, expression string) {
+// reloads evaluates an expression that makes the page load itself again.
+func (p *tab) reloads(claim, expression string) {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	loads := chromedp.Events(ctx, page.LoadEventFired)
-	for _, err := range loads {
-		if err != nil {
-			p.Fatalf("%s: the page was not loaded again: %v\n%s", claim, err, p.look())
-		}
-		break
+	trigger := chromedp.Evaluate[chromedp.Void](expression)
+	if _, err := chromedp.Run(ctx, chromedp.WaitEvent(page.LoadEventFired, nil, trigger)); err != nil {
+		p.Fatalf("%s: the page was not loaded again: %v\n%s", claim, err, p.look())
 	}
-	p.until(claim, expression)
 }
 
 // visit goes to an address.
@@ -266,6 +263,51 @@ func (p *tab) fill(selector, text string) {
 			return chromedp.Do(ctx, chromedp.KeyEvent("\b"))
 		}
 		_, err := chromedp.Call(ctx, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	}))
+}
+
+// held are answers of the server that the browser has and the page has not.
+type held struct {
+	tab  *tab
+	came chan fetch.RequestID
+}
+
+// hold holds every answer from addresses like the pattern.
+func (p *tab) hold(pattern string) *held {
+	p.Helper()
+	h := &held{tab: p, came: make(chan fetch.RequestID, 100)}
+	if err := chromedp.Listen(p.ctx, func(event any) {
+		if e, ok := event.(*fetch.EventRequestPaused); ok {
+			h.came <- e.RequestID
+		}
+	}); err != nil {
+		p.Fatal(err)
+	}
+	p.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{URLPattern: pattern, RequestStage: fetch.RequestStageResponse}}})
+		return err
+	}))
+	return h
+}
+
+// next waits for an answer to hold.
+func (h *held) next() fetch.RequestID {
+	h.tab.Helper()
+	select {
+	case id := <-h.came:
+		return id
+	case <-time.After(patience):
+		h.tab.Fatalf("nothing was asked\n%s", h.tab.look())
+		return ""
+	}
+}
+
+// let gives an answer to the page.
+func (h *held) let(id fetch.RequestID) {
+	h.tab.Helper()
+	h.tab.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, fetch.ContinueResponse, fetch.ContinueResponseParams{RequestID: id})
 		return err
 	}))
 }

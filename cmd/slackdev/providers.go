@@ -67,7 +67,9 @@ func (p *providers) choose() (tunnel.Provider, error) {
 		if err != nil {
 			return nil, usage(fmt.Errorf("--via %s: %w", via, err), "slackdev tunnel 3000 --via relay://host:2222")
 		}
-		return p.ssh(sshtunnel.Relay(via, host, port, p.cfg.Name))
+		profile := sshtunnel.Relay(via, host, port, p.cfg.Name)
+		profile.Hint = "ask for another name:  slackdev tunnel … --name NAME"
+		return p.ssh(profile)
 	default:
 		return nil, usage(fmt.Errorf("--via %s: this tunnel is not built yet", via), "slackdev tunnel 3000 --via auto")
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,7 +30,7 @@ func Main(args []string) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 
 	root := newRoot(env)
-	root.SetArgs(args)
+	root.SetArgs(queryLast(args))
 	err = root.ExecuteContext(ctx)
 	return console.Exit(env.Stderr, err)
 }
@@ -64,6 +66,30 @@ the browser, and sends any of them again, freshly signed.`,
 		completion.Args, completion.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	return root
+}
+
+// queryLast puts the conditions of a query that are turned around (-status:5xx) behind
+// everything else, where they are not taken for flags. A query has no order.
+func queryLast(args []string) []string {
+	if len(args) == 0 || args[0] != "requests" && args[0] != "replay" || slices.Contains(args, "--") {
+		return args
+	}
+	turned := func(word string) bool {
+		key, _, found := strings.Cut(word, ":")
+		return found && len(key) > 1 && key[0] == '-' && key[1] != '-' && !strings.Contains(key, "=")
+	}
+	at := slices.IndexFunc(args, turned)
+	if at < 0 {
+		return args
+	}
+	rest := slices.DeleteFunc(slices.Clone(args), turned)
+	rest = append(rest, "--")
+	for _, word := range args[at:] {
+		if turned(word) {
+			rest = append(rest, word)
+		}
+	}
+	return rest
 }
 
 // usage makes an error that ends with exit status 2.

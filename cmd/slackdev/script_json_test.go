@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -46,6 +47,9 @@ func parseChecks(words []string) ([]check, error) {
 
 // documents reads the JSON values of a text, one after another.
 func documents(text string) ([]any, error) {
+	if !utf8.ValidString(text) { // which package json would not mind
+		return nil, errors.New("it is not UTF-8")
+	}
 	var all []any
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -154,10 +158,12 @@ func (*stage) getJSON(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-// contractField is a key of the contract and what its value must be like.
+// contractField is a key of the contract, what its value must be like, and what it
+// means (for docs/commands.md).
 type contractField struct {
 	key  string
 	fits func(v any) bool
+	what string
 }
 
 func isText(v any) bool { _, ok := v.(string); return ok }
@@ -181,26 +187,47 @@ func like(pattern string) func(any) bool {
 	return func(v any) bool { s, ok := v.(string); return ok && re.MatchString(s) }
 }
 
-// contract is the lines of --json, as docs/commands.md promises them to programs: the
-// keys, their order, and what the values are like.
+// contract is the lines of --json, as docs/commands.md promises them to programs (which
+// is made from this): the keys, their order, and what the values are like.
 func contract() map[string][]contractField {
 	const url, id = `https?://[^/]+(/.*)?`, `[0-9A-HJKMNP-TV-Z]{26}`
 	return map[string][]contractField{
 		"ready": {
-			{"type", isText}, {"public_url", like(url)}, {"local_url", like(url)}, {"app_url", like(url)}, {"provider", isText},
-			{"name", like(`[a-z0-9-]{1,63}`)}, {"reachable", oneOf("local", "public")},
+			{"type", isText, ""},
+			{"public_url", like(url), "where Slack's requests arrive, without the path"},
+			{"local_url", like(url), "the local API and page"},
+			{"app_url", like(url), "the app"},
+			{"provider", isText, "who carries the traffic, as `--via` takes it"},
+			{"name", like(`[a-z0-9-]{1,63}`), "the name that was asked for"},
+			{"reachable", oneOf("local", "public"), "`local`: by this machine alone; `public`"},
 		},
 		"tunnel": {
-			{"type", isText}, {"state", oneOf("connecting", "up", "down", "waiting")}, {"url", like(url + `|`)}, {"error", isText},
-			{"retry_in_ms", isNumber},
+			{"type", isText, ""},
+			{"state", oneOf("connecting", "up", "down", "waiting"), "`connecting`, `up`, `down`, `waiting`"},
+			{"url", like(url + `|`), "the public URL, or empty"},
+			{"error", isText, "why it is down or waiting, or empty"},
+			{"retry_in_ms", isNumber, "when it is tried again"},
 		},
 		"exchange": {
-			{"type", isText}, {"id", like(id)}, {"started", isInstant}, {"origin", oneOf("tunnel", "local", "replay", "composed", "outgoing")},
-			{"of", like(id + `|`)}, {"method", isText}, {"path", like(`/.*`)}, {"kind", isText}, {"name", isText}, {"user", isText},
-			{"channel", isText}, {"team", isText},
-			{"verdict", oneOf("valid", "stale", "mismatch", "missing", "malformed", "token", "unchecked")}, {"status", isNumber},
-			{"answered_by", like(`app|rule .+|slackdev|`)}, {"elapsed_ms", isNumber}, {"retry_num", isNumber}, {"findings", isList},
-			{"fault", isText},
+			{"type", isText, ""},
+			{"id", like(id), "sorts by time"},
+			{"started", isInstant, "RFC 3339"},
+			{"origin", oneOf("tunnel", "local", "replay", "composed", "outgoing"), "`tunnel`, `local`, `replay`, `composed`, `outgoing`"},
+			{"of", like(id + `|`), "of a replay: the id of the original; or empty"},
+			{"method", isText, "of HTTP"},
+			{"path", like(`/.*`), "without the query"},
+			{"kind", isText, "Slack's word: `slash_command`, `event_callback`, …; or `unknown`"},
+			{"name", isText, "the command, event type, action_id, callback_id or trigger word"},
+			{"user", isText, "an id, or empty"},
+			{"channel", isText, "an id, or empty"},
+			{"team", isText, "an id, or empty"},
+			{"verdict", oneOf("valid", "stale", "mismatch", "missing", "malformed", "token", "unchecked"), "on the signature: `valid`, `stale`, `mismatch`, `missing`, `malformed`, `token`, `unchecked`"},
+			{"status", isNumber, "of the answer; 0: there was none"},
+			{"answered_by", like(`app|rule .+|slackdev|`), "`app`, `rule NAME`, `slackdev`, or empty"},
+			{"elapsed_ms", isNumber, "from the request's arrival to the end of its answer"},
+			{"retry_num", isNumber, "Slack's number of a retry; 0: none"},
+			{"findings", isList, "codes of what Slack would remark on"},
+			{"fault", isText, "why there was no whole answer, or empty"},
 		},
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -98,15 +99,19 @@ type program struct {
 
 // startProgram is
 //
-//	start NAME [VAR=value …] ARG…
+//	start [--early] NAME [VAR=value …] ARG…
 //
 // It runs slackdev ARG… in the background, and keeps what it prints in NAME.out and
-// NAME.err. Where the command is tunnel or demo it waits for the first screen and
+// NAME.err. Where the command is tunnel or demo it waits (but with --early) for the first screen and
 // sets URL and LOCAL (where Slack posts, without the path, and the local API), and
 // NAME_URL and NAME_LOCAL; where it is relay, RELAY_SSH and RELAY_HTTP.
 func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
+	early := len(args) > 0 && args[0] == "--early"
+	if early {
+		args = args[1:]
+	}
 	if len(args) < 2 {
-		return errors.New("usage: start NAME [VAR=value …] ARG…")
+		return errors.New("usage: start [--early] NAME [VAR=value …] ARG…")
 	}
 	name, args := args[0], args[1:]
 	if s.running[name] != nil {
@@ -125,6 +130,9 @@ func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.ended
 	})
+	if early {
+		return nil
+	}
 	ctx, cancel := patiently()
 	defer cancel()
 	switch args[0] {
@@ -246,12 +254,30 @@ func (p *program) wait(status int) error {
 	return nil
 }
 
-// endProgram is  end NAME:  Ctrl-C, and then exit status 0.
+// endProgram is  end [--within 4s] NAME:  Ctrl-C, and then exit status 0, soon enough.
 func (s *stage) endProgram(ts *testscript.TestScript, args []string) error {
-	if err := s.signalProgram(ts, append([]string{"INT"}, args...)); err != nil {
+	limit := patience
+	if len(args) == 3 && args[0] == "--within" {
+		d, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		limit, args = d, args[2:]
+	}
+	if len(args) != 1 {
+		return errors.New("usage: end [--within TIME] NAME")
+	}
+	start := time.Now()
+	if err := s.signalProgram(ts, []string{"INT", args[0]}); err != nil {
 		return err
 	}
-	return s.exitedProgram(ts, append(args, "0"))
+	if err := s.exitedProgram(ts, []string{args[0], "0"}); err != nil {
+		return err
+	}
+	if took := time.Since(start); took > limit {
+		return fmt.Errorf("it took %v to end, want at most %v", took, limit)
+	}
+	return nil
 }
 
 // signalProgram is  signal INT|TERM|HUP NAME.

@@ -130,7 +130,7 @@ func (p *post) send(r *http.Request, timeout time.Duration) {
 	fmt.Fprintln(&text, res.Status)
 	p.err = errors.Join(err, res.Header.Write(&text))
 	fmt.Fprintf(&text, "\n%s\n", body)
-	p.text = text.String()
+	p.text = strings.ReplaceAll(text.String(), "\r\n", "\n")
 }
 
 func (p *post) tell(ts *testscript.TestScript) error {

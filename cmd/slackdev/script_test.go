@@ -180,15 +180,15 @@ func slackTokens() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(xox[a-z]|xapp|xwfp)-[a-z0-9-]{8,}`)
 }
 
-// leaks looks for secrets where none may be: in all that the program printed in the
+// leaks looks for what may not be there: in all that the program printed in the
 // background, and in all that it keeps in the user's home. (What it printed in the
 // foreground is in the script's log: see witness.)
 func (s *stage) leaks() []string {
 	var found []string
 	for name, p := range s.running {
 		for what, text := range map[string]string{"out": p.out.String(), "err": p.err.String()} {
-			if secret := s.secretIn(text); secret != "" {
-				found = append(found, fmt.Sprintf("%s.%s holds %s", name, what, secret))
+			if wrong := s.wrongIn(text); wrong != "" {
+				found = append(found, fmt.Sprintf("%s.%s holds %s", name, what, wrong))
 			}
 		}
 	}
@@ -210,8 +210,9 @@ func (s *stage) leaks() []string {
 	return found
 }
 
-// secretIn names the secret that a text shows, without showing it again.
-func (s *stage) secretIn(text string) string {
+// wrongIn says what no text of the program may hold, without showing it again: a
+// secret, or the traces of a mistake.
+func (s *stage) wrongIn(text string) string {
 	for i, secret := range s.secrets {
 		if strings.Contains(text, secret) {
 			return fmt.Sprintf("signing secret %d", i+1)
@@ -220,11 +221,16 @@ func (s *stage) secretIn(text string) string {
 	if token := slackTokens().FindString(text); token != "" {
 		return "the token that begins with " + token[:8]
 	}
+	for _, trace := range []string{"DATA RACE", "panic:", "goroutine 1 ["} {
+		if strings.Contains(text, trace) {
+			return "the words " + trace
+		}
+	}
 	return ""
 }
 
 // witness is the test that a script runs in. It has testscript keep the whole log,
-// looks for secrets in it, and passes it on where somebody wants to read it.
+// looks for secrets in what the program printed, and passes it on where somebody wants to read it.
 type witness struct {
 	*testing.T
 	stage *stage
@@ -247,8 +253,8 @@ func (w *witness) Log(args ...any) {
 	}
 	if w.stage != nil {
 		printed := regexp.MustCompile(`(?m)^> .*$`).ReplaceAllString(text, "") // without the script's own lines
-		if secret := w.stage.secretIn(printed); secret != "" {
-			w.Errorf("the program printed %s", secret)
+		if wrong := w.stage.wrongIn(printed); wrong != "" {
+			w.Errorf("the program printed %s", wrong)
 		}
 	}
 	if w.Failed() || testing.Verbose() {

@@ -33,6 +33,8 @@ export function createFeed(store, page) {
   let first = null;
   /** @type {AbortController|null} */
   let listing = null;
+  /** What happened while the list was being read: the rows that come are older. @type {Set<string>|null} */
+  let during = null;
   /** @type {AbortController|null} */
   let detailing = null;
   /** The last reading of the opened exchange. */
@@ -70,6 +72,7 @@ export function createFeed(store, page) {
     const { q } = store.state.list;
     const upTo = store.state.list.following ? '' : page.anchor();
     batch.drop();
+    const since = (during = new Set());
     store.apply(S.reading, 'first');
     let shows = -1;
     await settle(
@@ -80,6 +83,10 @@ export function createFeed(store, page) {
       },
       listFailed,
     );
+    if (during === since) {
+      during = null;
+      batch.add(since);
+    }
     return shows;
   }
 
@@ -198,6 +205,7 @@ export function createFeed(store, page) {
     // Nobody looks: one reading when somebody does is worth a thousand now.
     if (document.hidden) return void (behind = true);
     if (told.gap) return catchUp();
+    for (const id of [...told.saved, ...told.deleted]) during?.add(id);
     if (told.lost.length) {
       page.lostRecord();
       void readStatus();

@@ -245,7 +245,7 @@ export const T = Object.freeze({
     /** @param {string} provider */
     via: (provider) => `via ${provider}`,
     /** @param {string} n @param {string} size */
-    kept: (n, size) => `${n} requests, ${size}`,
+    kept: (n, size) => `${n} ${n === '1' ? 'request' : 'requests'}, ${size}`,
     enforce: 'Requests without a valid signature are refused.',
     observe: 'Signatures are shown, and every request goes on.',
     noSecret: 'None: signatures are not checked. Set SLACK_SIGNING_SECRET in .env.',
