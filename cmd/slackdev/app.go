@@ -92,7 +92,11 @@ func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) 
 	if cfg.Enforce && len(a.secrets) == 0 {
 		return nil, usage(errors.New("--enforce needs a signing secret to check with"), "export SLACK_SIGNING_SECRET=…, or put it into .env")
 	}
-	if a.token, err = env.Token(); err != nil {
+	a.token, err = env.Token()
+	if errors.Is(err, config.ErrNoHome) {
+		a.token, err = env.NewToken()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("make a token for the local API: %w", err)
 	}
 	if err := a.openStore(ctx); err != nil {
@@ -400,6 +404,10 @@ func (a *app) localURL() string { return "http://" + a.local.Addr().String() }
 // announce lets the commands in a second terminal find this process.
 func (a *app) announce() (withdraw func() error, err error) {
 	dir, err := a.env.RunDir()
+	if errors.Is(err, config.ErrNoHome) {
+		a.screen.notice("commands in a second terminal cannot find this slackdev: " + err.Error())
+		return func() error { return nil }, nil
+	}
 	if err != nil {
 		return nil, err
 	}
