@@ -20,7 +20,7 @@ import (
 )
 
 func TestBodyCannotForgeTheRecordedHead(t *testing.T) {
-	f := serve(t, say("ok"), func(p *proxy.Proxy) { p.Refuse = http.StatusUnauthorized })
+	f := serve(t, say("ok"), nil)
 	for name, forged := range map[string]string{
 		"another host":     "Host: evil\r\nContent-Length: %d\r\n",
 		"another length":   "Host: a\r\nContent-Length: 7\r\n",
@@ -37,16 +37,16 @@ func TestBodyCannotForgeTheRecordedHead(t *testing.T) {
 			}
 			defer conn.Close()
 			br := bufio.NewReader(conn)
-			// What is left of a body that nobody read stands in front of the next head, and
-			// that one's body has all of the head again that net/http keeps, and more.
-			fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-			answer(t, br)
-			fmt.Fprint(conn, "5\r\nhello\r\n0\r\n\r\n")
-			f.last(t)
-			const length = 300
+			// The server reads 4096 bytes at once: all of the first request and the beginning
+			// of the second, whose body has all of its head again that net/http keeps, and more.
+			const length, ahead = 300, 20
 			body := "\r\nPOST /a HTTP/1.1\r\nA: 1\r\n" + fmt.Sprintf(strings.ReplaceAll(forged, "%d", "%[1]d"), length) + "\r\n"
 			body += strings.Repeat("x", length-len(body))
-			fmt.Fprintf(conn, "POST /a HTTP/1.1\r\nHost: a\r\nA: 1\r\nContent-Length: %d\r\n\r\n%s", length, body)
+			first := "GET /1 HTTP/1.1\r\nHost: a\r\nPad: \r\n\r\n"
+			first = strings.Replace(first, "Pad: ", "Pad: "+strings.Repeat("x", 4096-ahead-len(first)), 1)
+			fmt.Fprintf(conn, "%sPOST /a HTTP/1.1\r\nHost: a\r\nA: 1\r\nContent-Length: %d\r\n\r\n%s", first, length, body)
+			answer(t, br)
+			f.last(t)
 			answer(t, br)
 			h := f.last(t).Request.Header
 			want := inspector.Header{{Name: "Host", Value: "a"}, {Name: "A", Value: "1"}, {Name: "Content-Length", Value: fmt.Sprint(length)}}
@@ -121,47 +121,55 @@ func TestBodyThatNobodyReadIsNotRecordedAsWhole(t *testing.T) {
 	}
 }
 
-func TestNextRequestPassesBehindABodyThatTheAppDidNotRead(t *testing.T) {
-	for name, app := range map[string]func(http.ResponseWriter, *http.Request){
-		"answered": func(http.ResponseWriter, *http.Request) {},
-		"cut":      func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+func TestNoRequestIsLostBehindABodyThatNobodyRead(t *testing.T) {
+	app := tcp(t, func(conn net.Conn, _ *http.Request) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+		conn.Close()
+	})
+	for name, change := range map[string]func(*proxy.Proxy){
+		"answered by the app": nil,
+		"refused":             func(p *proxy.Proxy) { p.Refuse = http.StatusUnauthorized },
 	} {
-		t.Run(name, func(t *testing.T) {
-			var said lines
-			f := serve(t, http.HandlerFunc(app), nil)
-			srv := &http.Server{Handler: f.Proxy, ErrorLog: log.New(&said, "", 0)}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
+		t.Run(name, func(t *testing.T) { testUnread(t, serveURL(t, app, change)) })
+	}
+}
+
+func testUnread(t *testing.T, f *fixture) {
+	var said lines
+	rests := make(chan struct{}, 8) // the connection waits for its next request, or has ended
+	srv := &http.Server{
+		Handler: f.Proxy, ErrorLog: log.New(&said, "", 0),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateIdle || state == http.StateClosed {
+				rests <- struct{}{}
 			}
-			served := make(chan struct{})
-			go func() { defer close(served); _ = srv.Serve(l) }()
-			t.Cleanup(func() { _ = srv.Close(); <-served })
-			conn, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			br := bufio.NewReader(conn)
-			fmt.Fprint(conn, "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-			res, err := http.ReadResponse(br, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, res.Body)
-			fmt.Fprint(conn, "5\r\nhello\r\n0\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-			next, err := http.ReadResponse(br, nil)
-			switch {
-			case err == nil:
-				next.Body.Close()
-			case !res.Close:
-				t.Errorf("the connection was said to go on, and the next request got %v", err)
-			}
-			conn.Close()
-			if text := said.String(); text != "" {
-				t.Errorf("the server says %s", text)
-			}
-		})
+		},
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close(); <-served })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	br := bufio.NewReader(conn)
+	fmt.Fprint(conn, "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	res, _ := answer(t, br)
+	fmt.Fprint(conn, "5\r\nhello\r\n0\r\n\r\n")
+	<-rests
+	fmt.Fprint(conn, "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+	if next, err := http.ReadResponse(br, nil); err == nil {
+		next.Body.Close()
+	} else if !res.Close {
+		t.Errorf("the connection was said to go on, and the next request got %v", err)
+	}
+	if text := said.String(); text != "" {
+		t.Errorf("the server says %s", text)
 	}
 }
 

@@ -45,14 +45,11 @@ func (c *call) forward() {
 	// When the sender hangs up, what the app goes on to say is still worth a record:
 	// "it answered after 4.2 s" is the answer to the question why Slack gave up.
 	release := context.AfterFunc(c.r.Context(), func() { time.AfterFunc(grace, cancel) })
-	ended := context.AfterFunc(c.p.life, cancel)
 	c.stop = func() {
 		release()
-		ended()
 		cancel()
 	}
 	c.out.by = inspector.ByApp
-	c.in.forwarding()
 	c.rp = httputil.ReverseProxy{
 		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.heard, ErrorHandler: c.unanswered,
 		BufferPool: &c.p.buffers, ErrorLog: c.p.silent,
@@ -169,8 +166,6 @@ func (c *call) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 	var dial *net.OpError
 	down := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
-	case c.p.life.Err() != nil:
-		c.fail(http.StatusServiceUnavailable, "stopped", "slackdev was stopped before the app answered")
 	case c.hungUp() && errors.Is(err, context.Canceled):
 		c.x.Fault = fmt.Sprintf("the sender hung up, and the app did not answer within %v after that", grace)
 	case down && c.challenge():

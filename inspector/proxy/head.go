@@ -116,23 +116,23 @@ func (t *tapConn) reset() {
 }
 
 // lines gives the lines of the head that begins with start, without that line, and
-// stops listening. Empty: it is not there.
-func (t *tapConn) lines(start ...string) string {
+// how many bytes have come behind it, and stops listening. Empty: it is not there.
+func (t *tapConn) lines(start ...string) (lines string, behind int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	raw := t.seen
 	t.on, t.seen = false, t.seen[:0]
 	begin := lineAt(raw, start)
 	if begin < 0 {
-		return ""
+		return "", 0
 	}
 	raw = raw[begin:]
 	end := bytes.Index(raw, []byte("\r\n\r\n"))
 	if end < 0 {
-		return ""
+		return "", 0
 	}
-	_, lines, _ := bytes.Cut(raw[:end+2], []byte("\r\n"))
-	return string(lines)
+	_, rest, _ := bytes.Cut(raw[:end+2], []byte("\r\n"))
+	return string(rest), len(raw) - end - len("\r\n\r\n")
 }
 
 // lineAt finds the last line of raw that begins with the parts, one after another.
@@ -163,40 +163,55 @@ func beginsWith(raw []byte, parts []string) bool {
 	return true
 }
 
-// requestHead gives the head of r as it was sent, where the tap knows it.
-func requestHead(tap *tapConn, r *http.Request) inspector.Header {
+// requestHead gives the head of r as it was sent, where the tap knows it, and how much
+// of the body came with it.
+func requestHead(tap *tapConn, r *http.Request) (inspector.Header, int64) {
 	if tap != nil {
-		lines := tap.lines(r.Method, " ", r.RequestURI, " ", r.Proto, "\r\n")
-		if h, ok := inWireOrder(lines, r.Header); ok {
-			return h
+		lines, behind := tap.lines(r.Method, " ", r.RequestURI, " ", r.Proto, "\r\n")
+		if h, ok := inWireOrder(lines, r.Header, framing{r.Host, r.TransferEncoding, r.Trailer}); ok {
+			return h, int64(behind)
 		}
 	}
 	h := inspector.HeaderOf(r.Header)
 	if r.Host != "" {
 		h = append(inspector.Header{{Name: "Host", Value: r.Host}}, h...)
 	}
-	return h
+	return h, 0
 }
 
 // responseHead gives the head of an answer as it was sent, where the tap knows it.
 func responseHead(tap *tapConn, res *http.Response) inspector.Header {
 	if tap != nil {
-		lines := tap.lines("HTTP/", strconv.Itoa(res.ProtoMajor), ".", strconv.Itoa(res.ProtoMinor), " ", strconv.Itoa(res.StatusCode))
-		if h, ok := inWireOrder(lines, res.Header); ok {
+		lines, _ := tap.lines("HTTP/", strconv.Itoa(res.ProtoMajor), ".", strconv.Itoa(res.ProtoMinor), " ", strconv.Itoa(res.StatusCode))
+		if h, ok := inWireOrder(lines, res.Header, framing{"", res.TransferEncoding, res.Trailer}); ok {
 			return h
 		}
 	}
 	return inspector.HeaderOf(res.Header)
 }
 
-// inWireOrder splits lines into fields, and reports whether they are those of h.
-// net/http takes the fields that frame the message out of h.
-func inWireOrder(lines string, h http.Header) (inspector.Header, bool) {
+// framing is what net/http takes out of a head, having understood it.
+type framing struct {
+	host     string // empty: there is none
+	transfer []string
+	trailer  http.Header // its names
+}
+
+// inWireOrder splits lines into fields, and reports whether they are those that
+// net/http understood: all of h and of the framing, and nothing else.
+func inWireOrder(lines string, h http.Header, f framing) (inspector.Header, bool) {
 	if lines == "" {
 		return nil, false
 	}
 	fields := make(inspector.Header, 0, strings.Count(lines, "\n"))
-	known := 0
+	expected := len(f.transfer)
+	for _, values := range h {
+		expected += len(values)
+	}
+	if f.host != "" {
+		expected++
+	}
+	announced := 0 // trailers
 	for line := range strings.SplitSeq(strings.TrimSuffix(lines, "\r\n"), "\r\n") {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
@@ -205,20 +220,32 @@ func inWireOrder(lines string, h http.Header) (inspector.Header, bool) {
 		value = strings.Trim(value, " \t")
 		fields = append(fields, inspector.Field{Name: name, Value: value})
 		switch key := http.CanonicalHeaderKey(name); key {
-		case "Host", "Transfer-Encoding", "Trailer", "Connection", "Content-Length":
+		case "Host":
+			ok = value == f.host
+		case "Transfer-Encoding":
+			ok = slices.ContainsFunc(f.transfer, func(coding string) bool { return strings.EqualFold(coding, value) })
+		case "Trailer":
+			announced += f.announced(value)
+			expected++ // however many lines they stand on
 		default:
-			if !slices.Contains(h[key], value) {
-				return nil, false
-			}
-			known++
+			ok = slices.Contains(h[key], value)
+		}
+		if !ok {
+			return nil, false
 		}
 	}
-	for key, values := range h {
-		switch key {
-		case "Connection", "Content-Length", "Transfer-Encoding", "Trailer":
-		default:
-			known -= len(values)
+	return fields, len(fields) == expected && announced == len(f.trailer)
+}
+
+// announced counts the trailers that the value of a Trailer field names.
+func (f framing) announced(value string) int {
+	n := 0
+	for name := range strings.SplitSeq(value, ",") {
+		if _, ok := f.trailer[http.CanonicalHeaderKey(strings.Trim(name, " \t"))]; ok {
+			n++
+		} else {
+			return -len(f.trailer) - 1 // another message's
 		}
 	}
-	return fields, known == 0
+	return n
 }

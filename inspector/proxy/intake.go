@@ -26,6 +26,8 @@ type intake struct {
 	buffered []byte // what was read in advance; the app gets it first
 	next     int    // of buffered, where Read goes on
 	room     bool   // holds a place in Proxy.largeRoom
+	arrived  int64  // of the body, with the head
+	waited   bool   // a read deadline was set
 	control  *http.ResponseController
 
 	mu     sync.Mutex // guards the rest, which is for bodies that stream
@@ -67,13 +69,10 @@ func fromSlack(h http.Header) bool {
 }
 
 // stream leaves the body to be read while it is forwarded, and says why.
-func (in *intake) stream(why string) { in.why = why }
-
-// forwarding keeps net/http from taking the rest of a body away once the answer begins.
-func (in *intake) forwarding() {
-	if !in.whole {
-		_ = in.control.EnableFullDuplex()
-	}
+func (in *intake) stream(why string) {
+	in.why = why
+	// Otherwise net/http takes the rest of the body away once the answer begins.
+	_ = in.control.EnableFullDuplex()
 }
 
 // read reads all of the body, or finds that it is too large for that.
@@ -89,7 +88,10 @@ func (in *intake) read() {
 			in.stream("too many large bodies arrived at once to check every signature")
 			return
 		}
-		in.setDeadline()
+		// What came with the head is not waited for, and most bodies did.
+		if expected < 0 || expected > in.arrived {
+			in.setDeadline()
+		}
 		n, err := r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
@@ -98,7 +100,9 @@ func (in *intake) read() {
 			in.stream(fmt.Sprintf("the body has more than %d bytes, and a signature is checked up to there", MaxVerified))
 			return
 		case err == io.EOF:
-			in.clearDeadline()
+			if in.waited {
+				in.clearDeadline()
+			}
 			in.buffered, in.whole = buf, true
 			return
 		case err != nil:
@@ -142,6 +146,7 @@ func readFault(err error, got int, expected int64) string {
 
 func (in *intake) setDeadline() {
 	// A writer that cannot (a replay's) has its bytes in memory.
+	in.waited = true
 	_ = in.control.SetReadDeadline(time.Now().Add(idle))
 }
 
@@ -158,8 +163,12 @@ func (in *intake) reserve() bool {
 	}
 }
 
-// release gives the place back.
+// release gives the place back. What nobody has read of the body has a moment to
+// arrive, so that the answer is not lost to a reset; the connection ends then.
 func (in *intake) release() {
+	if !in.over() {
+		_ = in.control.SetReadDeadline(time.Now().Add(linger))
+	}
 	if in.room {
 		in.room = false
 		<-in.c.p.largeRoom

@@ -38,6 +38,8 @@ const (
 	promised = 16 << 10
 	// idle is how long either side may pause within a body.
 	idle = 30 * time.Second
+	// linger is how long a sender may go on with a body that nobody reads any more.
+	linger = time.Second
 	// grace is how long the app may go on with an answer that nobody waits for any
 	// more: what it would have said is worth recording.
 	grace = 30 * time.Second
@@ -68,19 +70,11 @@ type Proxy struct {
 	NewID  func() inspector.ID
 	Log    *slog.Logger // nil: silence
 
-	once sync.Once
-	*shared
-}
-
-// shared is what a Proxy has in common with those for other apps that it gives.
-type shared struct {
+	once      sync.Once
 	transport *http.Transport
 	buffers   buffers
 	largeRoom chan struct{}
-	silent    *log.Logger     // what ReverseProxy would print is in the record
-	life      context.Context //nolint:containedctx // ends with Close
-	end       context.CancelFunc
-	calls     sync.WaitGroup
+	silent    *log.Logger // what ReverseProxy would print is in the record
 }
 
 // To gives a handler like p whose app is another, for requests that were made here:
@@ -89,25 +83,22 @@ func (p *Proxy) To(app *url.URL) http.Handler {
 	p.once.Do(p.prepare)
 	q := &Proxy{
 		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Keep: p.Keep, Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
-		shared: p.shared,
+		transport: p.transport, largeRoom: p.largeRoom, silent: p.silent,
 	}
 	q.once.Do(func() {})
 	return q
 }
 
-// Close ends the requests that are still with the app, waits until what became of
-// each is recorded, and lets go of the connections. Whoever serves the Proxy has
-// stopped that before.
+// Close lets go of idle connections to the app.
 func (p *Proxy) Close() {
 	p.once.Do(p.prepare)
-	p.end()
-	p.calls.Wait()
 	p.transport.CloseIdleConnections()
 }
 
 func (p *Proxy) prepare() {
-	p.shared = &shared{transport: newTransport(), largeRoom: make(chan struct{}, maxLarge), silent: log.New(io.Discard, "", 0)}
-	p.life, p.shared.end = context.WithCancel(context.Background())
+	p.transport = newTransport()
+	p.largeRoom = make(chan struct{}, maxLarge)
+	p.silent = log.New(io.Discard, "", 0)
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
@@ -116,8 +107,6 @@ func (p *Proxy) prepare() {
 // ServeHTTP takes one request from its first byte to its last.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.once.Do(p.prepare)
-	p.calls.Add(1)
-	defer p.calls.Done()
 	c := &call{p: p, r: r}
 	c.out.ResponseWriter = w
 	c.out.c = c
@@ -166,7 +155,7 @@ func (c *call) begin(tap *tapConn) {
 		x.Request.Target = r.URL.RequestURI()
 	}
 	if x.Request.Header == nil {
-		x.Request.Header = requestHead(tap, r)
+		x.Request.Header, c.in.arrived = requestHead(tap, r)
 	}
 	c.in.open(c)
 	x.Request.Body = c.in.kept()
@@ -244,22 +233,12 @@ func (c *call) finish() {
 	case c.out.gone:
 		x.Fault = "the sender hung up in the middle of the answer"
 	}
-	x.Findings = c.lint()
-	c.save()
-}
-
-// lint says what Slack would make of the answer. Of what slackdev says in place of an
-// app that failed, the fault tells more.
-func (c *call) lint() []slack.Finding {
-	answer := slack.Answer{Took: c.x.Elapsed}
-	if res := c.x.Response; res != nil {
-		if res.By == inspector.BySlackdev && c.x.Fault != "" {
-			return nil
-		}
-		answer.Status, answer.Header, answer.Body = res.Status, c.out.Header(), res.Body.Bytes
-		answer.Whole = !res.Body.Truncated() && !c.out.cut
+	answer := slack.Answer{Took: x.Elapsed, Whole: x.Response != nil && !x.Response.Body.Truncated() && !c.out.cut}
+	if x.Response != nil {
+		answer.Status, answer.Header, answer.Body = x.Response.Status, c.out.Header(), x.Response.Body.Bytes
 	}
-	return slack.Lint(c.x.Slack, answer)
+	x.Findings = slack.Lint(x.Slack, answer)
+	c.save()
 }
 
 // save hands a copy of what is known to the recorder. A history that cannot be
