@@ -38,9 +38,14 @@ type side struct {
 	calls []time.Duration
 }
 
+// settle is how long the machine is left alone between two turns. What one side leaves
+// to be done behind its requests (the index for searching) must not slow the next.
+const settle = 600 * time.Millisecond
+
 // load sends n requests over as many connections as told, and adds up what it took.
 func (s *side) load(b *testing.B, conns, n int, request []byte) {
 	b.Helper()
+	<-time.After(settle)
 	var left atomic.Int64
 	left.Store(int64(n))
 	var mu sync.Mutex

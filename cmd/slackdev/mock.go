@@ -214,6 +214,9 @@ func printRules(w io.Writer, rules []mock.Listed) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, r := range rules {
 		state := fmt.Sprintf("%d hits", r.Hits)
+		if r.Hits == 1 {
+			state = "1 hit"
+		}
 		switch {
 		case r.Off:
 			state = "off"

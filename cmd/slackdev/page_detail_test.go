@@ -160,7 +160,9 @@ func rulesAnswer(i *inspection) {
 	i.open(hit)
 	i.until("the exchange names the rule", `see.text('#answered-by').includes('rule busy')`)
 
+	i.rig.slack(i.run, d) // while the rules are not seen
 	i.click("#open-rules")
+	i.until("the count is right when they are seen again", `see.text('[data-rule=busy] .rule-hits').includes('2 hits')`)
 	i.click("[data-rule=busy] [data-do=remove]")
 	i.until("removing asks first", `see.shown('#remove-rule-dialog')`)
 	i.press(kb.Enter)

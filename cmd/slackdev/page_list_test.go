@@ -20,8 +20,10 @@ func requestsAppear(i *inspection) {
 	eval[bool](i.tab, `(globalThis.same = true)`)
 	i.command("add milk")
 	i.untilRow("/todo", "add milk")
+	i.until("one is one", `see.text('#list-foot').startsWith('One request.')`)
 	i.slack(delivery{kind: "app_mention", set: map[string]string{"event.text": "hello"}})
 	i.untilRow("app_mention", "hello")
+	i.until("their number is right", `see.text('#list-foot') === 'No older requests.'`)
 
 	release, arrived := make(chan struct{}), make(chan struct{})
 	i.rig.app.answers(func(http.ResponseWriter, *http.Request) { close(arrived); <-release })

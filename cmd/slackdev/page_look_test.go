@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // hostile are texts that would like to be more than text.
@@ -67,14 +68,13 @@ func strangersStayText(i *inspection) {
 		i.width(width, 900)
 		i.until("the window has that width", fmt.Sprintf(`innerWidth === %d`, width))
 		for _, r := range rows {
-			eval[bool](i.tab, fmt.Sprintf(`(location.hash = '#/x/%s/payload', true)`, r.ID))
+			i.goes("#/x/" + r.ID + "/payload")
 			i.untilOpen(r.ID)
 			where := fmt.Sprintf("%d pixels, %s", width, strings.TrimSuffix(r.Title, hostile()["markup"]))
 			i.fits(where)
 			i.harmless(where)
 		}
-		eval[bool](i.tab, `(location.hash = '#/', true)`)
-		i.until("home", `see.$('#exchange').hidden && see.shown('#list')`)
+		i.goes("#/")
 		i.fits(fmt.Sprintf("the list at %d pixels", width))
 	}
 }
@@ -108,8 +108,7 @@ func everybodyCanRead(i *inspection) {
 	i.do(chromedp.Evaluate[chromedp.Void](string(axe)))
 	for _, scheme := range []string{"light", "dark"} {
 		i.scheme(scheme)
-		eval[bool](i.tab, `(location.hash = '#/', true)`)
-		i.until("home", `see.shown('#home')`)
+		i.goes("#/")
 		background := eval[[]float64](i.tab, `see.colour(getComputedStyle(document.body).backgroundColor)`)
 		if dark := background[0]+background[1]+background[2] < 3*128; dark != (scheme == "dark") {
 			i.Errorf("%s: the background is %v", scheme, background)
@@ -126,18 +125,43 @@ func everybodyCanRead(i *inspection) {
 				i.Errorf("%s: %s has a contrast of %.1f", scheme, selector, ratio)
 			}
 		}
-		for key, dialog := range map[string]string{"?": "keys-dialog", "e": "edit-dialog", "m": "rule-dialog"} {
-			i.press(key)
-			i.until("the dialog is there", fmt.Sprintf(`see.shown('#%s')`, dialog))
-			i.accessible(scheme + ", " + dialog)
-			i.press("\x1b")
-			i.until("and gone", `!see.$('dialog')`)
-		}
-		i.click("#open-rules")
-		i.until("the rules are there", `see.shown('#rules')`)
+		i.dialogsCanBeRead(scheme)
+		i.goes("#/rules")
 		i.accessible(scheme + ", rules")
-		i.click("#open-rules")
 	}
+	i.width(360, 800)
+	i.goes("#/")
+	i.accessible("a telephone, list")
+	i.goes("#/x/" + bad.ID + "/payload")
+	i.accessible("a telephone, payload")
+}
+
+// dialogsCanBeRead opens each dialog.
+func (i *inspection) dialogsCanBeRead(scheme string) {
+	i.Helper()
+	for _, d := range []struct{ key, dialog string }{{"?", "#keys-dialog"}, {"e", "#edit-dialog"}, {"m", "#rule-dialog"}, {kb.Delete, "#delete-dialog"}} {
+		i.press(d.key)
+		i.until("the dialog is there", fmt.Sprintf(`see.shown(%q)`, d.dialog))
+		i.accessible(scheme + ", " + d.dialog)
+		i.press(kb.Escape)
+		i.until("and gone", `!see.$('dialog')`)
+	}
+	i.click("#search-help-button")
+	i.until("help is there", `see.shown('#search-help')`)
+	i.accessible(scheme + ", #search-help")
+	i.press(kb.Escape)
+	i.until("and gone", `!see.shown('#search-help')`)
+}
+
+// goes follows a link within the page.
+func (i *inspection) goes(hash string) {
+	i.Helper()
+	eval[bool](i.tab, fmt.Sprintf(`(location.hash = %q, true)`, hash))
+	view := map[bool]string{true: "#rules", false: "#home"}[hash == "#/rules"]
+	if strings.HasPrefix(hash, "#/x/") {
+		view = "#exchange"
+	}
+	i.until("it is there", fmt.Sprintf(`!see.$(%q).hidden`, view))
 }
 
 // accessible fails for everything that axe finds in what is shown.

@@ -62,7 +62,8 @@ func TestScreenshots(t *testing.T) {
 	r.app.answers(shot{took: 38 * time.Millisecond, status: 200}.app(clock))
 	p.press("r")
 	p.until("the replay went well", `see.rows()[0].marks === 'replay' && see.rows()[0].done && see.$('#made-from a')`)
-	eval[bool](p, `see.$('#toasts button')?.click() ?? true`)
+	eval[bool](p, `(see.$('#toasts button')?.click(), document.activeElement.blur(), true)`)
+	p.do(chromedp.MouseEvent(chromedp.MouseMoved, 990, 20))
 	p.until("nothing covers it", `see.$('#toasts').childElementCount === 0`)
 	expectShotRows(p)
 	for scheme, file := range map[string]string{"light": "inspector.png", "dark": "inspector-dark.png"} {
@@ -89,6 +90,9 @@ func expectShotRows(p *tab) {
 		"done|milk|signed|200||",
 		"/todo|add oat milk and two lemons|signed|200||",
 		"message|who has the keys to the office?|signed|200||",
+		"reaction_added|event callback|signed|200||",
+		"/todo|list for today|signed|200||",
+		"done|eggs|signed|200||",
 		"url verification||signed|200||",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -144,10 +148,13 @@ func (s shot) app(clock *shotClock) http.HandlerFunc {
 // afternoon is what happens in the pictures.
 func afternoon() []shot {
 	const asked = "what is left for the release?"
-	mention := map[string]string{"event_id": "Ev07SDEVQ3R", "event.text": "@todo " + asked, "event.blocks.0.elements.0.elements.1.text": " " + asked}
+	mention := map[string]string{"event_id": "Ev07SDEVQ3R", "event.user": "U07ANA", "event.channel": "C07DEV", "event.text": "@todo " + asked, "event.blocks.0.elements.0.elements.1.text": " " + asked}
 	return []shot{
 		{delivery{kind: "url_verification", set: map[string]string{"challenge": "3eZbrw1aB1"}}, 0, 4 * time.Millisecond, 200, "3eZbrw1aB1"},
-		{delivery{kind: "app_mention", set: map[string]string{"event.type": "message", "event.text": "who has the keys to the office?"}}, 48 * time.Second, 12 * time.Millisecond, 200, ""},
+		{delivery{kind: "block_actions", set: map[string]string{"user.name": "maria", "user.username": "maria", "actions.0.value": "eggs"}}, 38 * time.Second, 98 * time.Millisecond, 200, ""},
+		{delivery{kind: "slash_command", set: map[string]string{"text": "list for today", "user_name": "chen"}}, 26 * time.Second, 341 * time.Millisecond, 200, `{"response_type":"ephemeral","text":"Three things"}`},
+		{delivery{kind: "app_mention", set: map[string]string{"event.type": "reaction_added", "event.text": "", "event.user": "U07MARIA", "event.channel": "C07DEV"}}, 14 * time.Second, 9 * time.Millisecond, 200, ""},
+		{delivery{kind: "app_mention", set: map[string]string{"event.type": "message", "event.text": "who has the keys to the office?", "event.user": "U07BOB", "event.channel": "C07OPS"}}, 48 * time.Second, 12 * time.Millisecond, 200, ""},
 		{delivery{kind: "slash_command", set: map[string]string{"text": "add oat milk and two lemons", "user_name": "maria"}}, 71 * time.Second, 212 * time.Millisecond, 200, `{"response_type":"ephemeral","text":"Added: oat milk, two lemons"}`},
 		{delivery{kind: "block_actions", set: map[string]string{"user.name": "chen", "user.username": "chen"}}, 9 * time.Second, 126 * time.Millisecond, 200, ""},
 		{delivery{kind: "view_submission"}, 44 * time.Second, 3420 * time.Millisecond, 200, `{"response_action":"clear"}`},
@@ -205,10 +212,7 @@ func (r *rig) here(args ...string) (out, told *stream) {
 	if told, err = newStream(filepath.Join(r.TempDir(), "err")); err != nil {
 		r.Fatal(err)
 	}
-	root := newRoot(config.Env{
-		OS: runtime.GOOS, Dir: r.project, User: "ana", Stdin: strings.NewReader(""), Stdout: out, Stderr: told, Now: r.now, Random: rand.Reader,
-		Lookup: func(name string) (string, bool) { home, ok := map[string]string{"HOME": r.home}[name]; return home, ok },
-	})
+	root := newRoot(r.env(out, told))
 	root.SetArgs(args)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -222,4 +226,12 @@ func (r *rig) here(args ...string) (out, told *stream) {
 		told.end()
 	})
 	return out, told
+}
+
+// env is the rig's own outside.
+func (r *rig) env(stdout, stderr io.Writer) config.Env {
+	return config.Env{
+		OS: runtime.GOOS, Dir: r.project, User: "ana", Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr, Now: r.now, Random: rand.Reader,
+		Lookup: func(name string) (string, bool) { home, ok := map[string]string{"HOME": r.home}[name]; return home, ok },
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -33,8 +34,9 @@ func startBrowser(t *testing.T) context.Context {
 	if err != nil {
 		t.Skip("there is no chromium: go run ./cmd/internal/dev install")
 	}
+	home := t.TempDir() // so that it leaves nothing in the user's
 	options := append(chromedp.DefaultExecAllocatorOptions[:len(chromedp.DefaultExecAllocatorOptions):len(chromedp.DefaultExecAllocatorOptions)],
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800), chromedp.WSURLReadTimeout(patience),
+		chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(home, "profile")), chromedp.Env("HOME="+home, "XDG_CONFIG_HOME=", "XDG_CACHE_HOME="), chromedp.WindowSize(1280, 800), chromedp.WSURLReadTimeout(patience),
 		chromedp.NoSandbox, // which a container's root cannot have
 		chromedp.DisableGPU, chromedp.Flag("headless", "new"), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 	)

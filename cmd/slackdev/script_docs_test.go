@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-var update = flag.Bool("update", false, "write docs/commands.md anew")
+var update = flag.Bool("update", false, "write docs/commands.md, the outputs in README.md and the pictures anew")
 
 // TestCommandsPageIsInStep holds that docs/commands.md says what the program's own
 // help says. With -update it writes the page.

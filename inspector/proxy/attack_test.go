@@ -256,3 +256,50 @@ func TestOnlyAPlainGETComesBackFromOAuth(t *testing.T) {
 		})
 	}
 }
+
+func TestSendersThatHangUpDoNotFillTheMachine(t *testing.T) {
+	const senders, least = 100, 36 // 64 answers are waited for
+	asked := make(chan struct{}, senders)
+	f := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}), nil)
+	var conns []net.Conn
+	for range senders {
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		conns = append(conns, conn)
+	}
+	for range senders {
+		<-asked
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	for range least {
+		if x := f.last(t); !strings.Contains(x.Fault, "hung up") {
+			t.Errorf("recorded fault %q, answer %+v", x.Fault, x.Response)
+		}
+	}
+}
+
+func TestSSLCheckDoesNotReachARuleUnverified(t *testing.T) {
+	f := serve(t, say("the app"), func(p *proxy.Proxy) {
+		p.Refuse = http.StatusUnauthorized
+		p.Answers = rule(func(*inspector.Exchange) *inspector.Answer {
+			return &inspector.Answer{By: "rule r", Response: &inspector.Response{Status: 202}}
+		})
+	})
+	r := f.signed(t, "ssl_check=1&"+command)
+	r.Header.Del("X-Slack-Signature")
+	if status, body := do(t, r); status != 200 || body != "" {
+		t.Errorf("unsigned, it got %d %q", status, body)
+	}
+	if status, _ := do(t, f.signed(t, "ssl_check=1&"+command)); status != 202 {
+		t.Errorf("signed, it got %d, want the rule's answer", status)
+	}
+}

@@ -280,3 +280,26 @@ func TestMalformedRequestsAreRecordedAndForwarded(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsUnderWayAtTheEndIsRecorded(t *testing.T) {
+	asked, forever := make(chan struct{}), make(chan struct{})
+	defer close(forever)
+	f := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(asked)
+		<-forever
+	}), nil)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if res, err := http.DefaultClient.Do(f.signed(t, command)); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-asked
+	f.Proxy.Close()
+	// Close has waited for the record.
+	if saved := f.records.all(); len(saved) != 2 || !strings.Contains(saved[1].Fault, "slackdev was stopped") {
+		t.Errorf("after Close the history holds %+v", saved)
+	}
+	<-answered
+}

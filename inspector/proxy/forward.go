@@ -44,9 +44,11 @@ func (c *call) forward() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.r.Context()))
 	// When the sender hangs up, what the app goes on to say is still worth a record:
 	// "it answered after 4.2 s" is the answer to the question why Slack gave up.
-	release := context.AfterFunc(c.r.Context(), func() { time.AfterFunc(grace, cancel) })
+	release := context.AfterFunc(c.r.Context(), func() { c.p.outlive(ctx, cancel) })
+	ended := context.AfterFunc(c.p.life, cancel)
 	c.stop = func() {
 		release()
+		ended()
 		cancel()
 	}
 	c.out.by = inspector.ByApp
@@ -55,6 +57,21 @@ func (c *call) forward() {
 		BufferPool: &c.p.buffers, ErrorLog: c.p.silent,
 	}
 	c.rp.ServeHTTP(&c.out, c.r.WithContext(ctx))
+}
+
+// outlive leaves the app some time for an answer that nobody waits for any more, if not
+// too many have that already. It returns when ctx, the call's, has ended.
+func (s *shared) outlive(ctx context.Context, cancel context.CancelFunc) {
+	select {
+	case s.abandoned <- struct{}{}:
+	default:
+		cancel()
+		return
+	}
+	defer func() { <-s.abandoned }()
+	limit := time.AfterFunc(grace, cancel)
+	defer limit.Stop()
+	<-ctx.Done()
 }
 
 // rewrite turns what arrived into what the app gets.
@@ -91,6 +108,10 @@ func (c *call) rewrite(pr *httputil.ProxyRequest) {
 // forwards reports whether a field says who forwarded a request. Of strangers nobody
 // believes that, in any spelling: many apps read an underscore as a hyphen.
 func forwards(name string) bool {
+	const shortest = len("X-Real-Ip")
+	if len(name) < shortest || strings.IndexByte("xXfF", name[0]) < 0 || strings.IndexByte("fFrR", name[2]) < 0 {
+		return false // the hot path: nothing of Slack's passes here
+	}
 	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 	return strings.HasPrefix(name, "x-forwarded") || name == "forwarded" || name == "x-real-ip"
 }
@@ -166,8 +187,10 @@ func (c *call) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 	var dial *net.OpError
 	down := errors.As(err, &dial) && dial.Op == "dial"
 	switch {
+	case c.p.life.Err() != nil:
+		c.fail(http.StatusServiceUnavailable, "stopped", "slackdev was stopped before the app answered")
 	case c.hungUp() && errors.Is(err, context.Canceled):
-		c.x.Fault = fmt.Sprintf("the sender hung up, and the app did not answer within %v after that", grace)
+		c.x.Fault = "the sender hung up, and the app did not answer in the time that was left to it"
 	case down && c.challenge():
 	case down:
 		c.fail(http.StatusBadGateway, "app_down", appDown(c.p.App, err))

@@ -166,7 +166,7 @@ func (in *intake) reserve() bool {
 // release gives the place back. What nobody has read of the body has a moment to
 // arrive, so that the answer is not lost to a reset; the connection ends then.
 func (in *intake) release() {
-	if !in.over() {
+	if in.control != nil && !in.over() {
 		_ = in.control.SetReadDeadline(time.Now().Add(linger))
 	}
 	if in.room {

@@ -43,6 +43,9 @@ const (
 	// grace is how long the app may go on with an answer that nobody waits for any
 	// more: what it would have said is worth recording.
 	grace = 30 * time.Second
+	// maxAbandoned is how many such answers are waited for at the same time. Who sends
+	// requests and hangs up must not fill this machine with connections to the app.
+	maxAbandoned = 64
 	// saving is how long a record may take before the request goes on without it.
 	saving = 5 * time.Second
 )
@@ -70,11 +73,20 @@ type Proxy struct {
 	NewID  func() inspector.ID
 	Log    *slog.Logger // nil: silence
 
-	once      sync.Once
+	once sync.Once
+	*shared
+}
+
+// shared is what a Proxy has in common with those for other apps that it gives.
+type shared struct {
 	transport *http.Transport
 	buffers   buffers
 	largeRoom chan struct{}
-	silent    *log.Logger // what ReverseProxy would print is in the record
+	abandoned chan struct{}   // holds an element for each answer that nobody waits for
+	silent    *log.Logger     // what ReverseProxy would print is in the record
+	life      context.Context //nolint:containedctx // ends with Close
+	end       context.CancelFunc
+	calls     sync.WaitGroup
 }
 
 // To gives a handler like p whose app is another, for requests that were made here:
@@ -83,22 +95,26 @@ func (p *Proxy) To(app *url.URL) http.Handler {
 	p.once.Do(p.prepare)
 	q := &Proxy{
 		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Keep: p.Keep, Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
-		transport: p.transport, largeRoom: p.largeRoom, silent: p.silent,
+		shared: p.shared,
 	}
 	q.once.Do(func() {})
 	return q
 }
 
-// Close lets go of idle connections to the app.
+// Close ends the requests that are still with the app, waits until what became of
+// each is recorded, and lets go of the connections. Whoever serves the Proxy has
+// stopped that before.
 func (p *Proxy) Close() {
 	p.once.Do(p.prepare)
+	p.end()
+	p.calls.Wait()
 	p.transport.CloseIdleConnections()
 }
 
 func (p *Proxy) prepare() {
-	p.transport = newTransport()
-	p.largeRoom = make(chan struct{}, maxLarge)
-	p.silent = log.New(io.Discard, "", 0)
+	p.shared = &shared{transport: newTransport(), largeRoom: make(chan struct{}, maxLarge), silent: log.New(io.Discard, "", 0)}
+	p.abandoned = make(chan struct{}, maxAbandoned)
+	p.life, p.shared.end = context.WithCancel(context.Background())
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
@@ -107,6 +123,8 @@ func (p *Proxy) prepare() {
 // ServeHTTP takes one request from its first byte to its last.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.once.Do(p.prepare)
+	p.calls.Add(1)
+	defer p.calls.Done()
 	c := &call{p: p, r: r}
 	c.out.ResponseWriter = w
 	c.out.c = c
@@ -178,16 +196,22 @@ func (c *call) answer() {
 		c.refuse()
 	case c.in.fault != "":
 		c.fail(http.StatusBadRequest, "bad_request", c.in.fault)
+	case c.probed() && c.p.Refuse != 0:
+		c.reply(http.StatusOK, "", nil) // nor must it reach a rule
 	case c.answered():
-	case c.x.Slack.Kind == slack.SSLCheck && (c.x.Slack.Carries == "" || c.x.Verdict.Status != slack.Valid):
-		// Slack's own probe carries nothing and is unsigned. What somebody adds to it must
-		// not reach the app as if it had been verified.
+	case c.probed():
 		c.reply(http.StatusOK, "", nil)
 	case c.r.Method == http.MethodConnect:
 		c.fail(http.StatusMethodNotAllowed, "method_not_allowed", "CONNECT is not for an app")
 	default:
 		c.forward()
 	}
+}
+
+// probed reports whether this is Slack's ssl_check, which carries nothing and is
+// unsigned. What somebody adds to it must not reach the app as if it had been verified.
+func (c *call) probed() bool {
+	return c.x.Slack.Kind == slack.SSLCheck && (c.x.Slack.Carries == "" || c.x.Verdict.Status != slack.Valid)
 }
 
 // end records what became of the request, whatever happened to it.
@@ -233,12 +257,22 @@ func (c *call) finish() {
 	case c.out.gone:
 		x.Fault = "the sender hung up in the middle of the answer"
 	}
-	answer := slack.Answer{Took: x.Elapsed, Whole: x.Response != nil && !x.Response.Body.Truncated() && !c.out.cut}
-	if x.Response != nil {
-		answer.Status, answer.Header, answer.Body = x.Response.Status, c.out.Header(), x.Response.Body.Bytes
-	}
-	x.Findings = slack.Lint(x.Slack, answer)
+	x.Findings = c.lint()
 	c.save()
+}
+
+// lint says what Slack would make of the answer. Of what slackdev says in place of an
+// app that failed, the fault tells more.
+func (c *call) lint() []slack.Finding {
+	answer := slack.Answer{Took: c.x.Elapsed}
+	if res := c.x.Response; res != nil {
+		if res.By == inspector.BySlackdev && c.x.Fault != "" {
+			return nil
+		}
+		answer.Status, answer.Header, answer.Body = res.Status, c.out.Header(), res.Body.Bytes
+		answer.Whole = !res.Body.Truncated() && !c.out.cut
+	}
+	return slack.Lint(c.x.Slack, answer)
 }
 
 // save hands a copy of what is known to the recorder. A history that cannot be

@@ -49,7 +49,7 @@ func (c *call) answered() bool {
 		return false
 	}
 	if a.Delay > 0 && !c.wait(a.Delay) {
-		c.x.Fault = fmt.Sprintf("the sender hung up while %s waited %v", a.By, a.Delay)
+		c.x.Fault = fmt.Sprintf("nobody waited any more while %s took its %v", a.By, a.Delay)
 		return true
 	}
 	switch a.Fault {
@@ -67,7 +67,7 @@ func (c *call) answered() bool {
 	return true
 }
 
-// wait waits for d, and reports whether the sender is still there.
+// wait waits for d, and reports whether anybody still waits for the answer.
 func (c *call) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -75,6 +75,8 @@ func (c *call) wait(d time.Duration) bool {
 	case <-timer.C:
 		return true
 	case <-c.r.Context().Done():
+		return false
+	case <-c.p.life.Done():
 		return false
 	}
 }

@@ -84,9 +84,9 @@ export function confirm({ id, title, text, yes }) {
   });
 }
 
-/** Whether a dialog is open. */
+/** Whether a dialog, or something else that Escape closes, is open. */
 export function dialogOpen() {
-  return document.querySelector('dialog[open]') !== null;
+  return document.querySelector('dialog[open], :popover-open') !== null;
 }
 
 /**

@@ -18,7 +18,7 @@ const MOST = 500;
 /** Rows that are read again at most to keep the place after a gap. */
 const REREAD = 10_000;
 
-/** While a query is on, its newest page is read again at most this often, in milliseconds. */
+/** While a query is on, its newest page is read again at most this often, in milliseconds; so are the rules while they are seen. */
 const HEAD_GAP = 250;
 
 /**
@@ -158,6 +158,8 @@ export function createFeed(store, page) {
       (why) => store.apply(S.rulesFailed, why),
     );
 
+  const counts = batcher(readRules, { gap: HEAD_GAP });
+
   /** Reads everything again: after a gap, nothing that is shown can be trusted. */
   function catchUp() {
     behind = document.hidden;
@@ -212,6 +214,8 @@ export function createFeed(store, page) {
     }
     if (told.deleted.length) store.apply(S.gone, told.deleted);
     batch.add(told.saved);
+    // Any of them may be a hit of a rule.
+    if (told.saved.length && store.state.route.view === 'rules') counts.add(['rules']);
     if (told.saved.includes(store.state.opened.id)) readDetail();
     if (batch.size > 4 * MOST) catchUp();
   }

@@ -96,7 +96,8 @@ export function createList(store, hooks) {
   function renderNote() {
     const { list, session } = store.state;
     const key = JSON.stringify([
-      list.rows.length === 0,
+      Math.min(list.rows.length, 2),
+      list.rows.length >= S.MOST_ROWS,
       list.loading,
       list.trouble,
       list.q,

@@ -44,6 +44,7 @@ function go(route, { push = true, open = route.view !== 'home' } = {}) {
   const url = formatRoute(route);
   if (push && url !== location.hash) history.pushState(null, '', url);
   if (store.state.opened.id !== before) feed.readDetail();
+  if (route.view === 'rules') void feed.readRules();
 }
 
 /** @param {string} id @param {{push?: boolean, open?: boolean}} [how] */
