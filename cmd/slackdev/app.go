@@ -201,7 +201,7 @@ func (a *app) join(ctx context.Context, o options) {
 	}
 	a.proxy = &proxy.Proxy{
 		App: a.cfg.App, Verifier: &slack.Verifier{Secrets: a.secrets, Now: a.env.Now}, Recorder: a.journal, Answers: a.rules,
-		Keep: a.cfg.Keep, Refuse: refuse, Public: a.public, Now: a.env.Now, NewID: ids.Next, Log: a.log,
+		Keep: a.cfg.Keep, Refuse: refuse, OAuthPath: a.cfg.OAuthPath, Public: a.public, Now: a.env.Now, NewID: ids.Next, Log: a.log,
 	}
 	page := &webui.Server{
 		Journal: a.journal, Rules: a.rules, Status: a.describe, Token: a.token, Hosts: a.cfg.Hosts, Dir: o.pageDir, Log: a.log,
@@ -283,7 +283,8 @@ func (a *app) run(ctx context.Context) (err error) {
 // server makes an http.Server with the limits that strangers meet.
 func (a *app) server(h http.Handler) *http.Server {
 	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is a request like any other: recorded, or refused
+		Handler:                      h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	closeUnused(srv)

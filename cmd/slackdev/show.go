@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +44,7 @@ is given.`,
 			case asJSON:
 				err = (&console.JSON{W: env.Stdout}).Detail(d)
 			case raw:
-				err = showRaw(env.Stdout, d)
+				err = showRaw(env, d)
 			default:
 				personal(env, cfg, env.Stdout).Detail(d)
 			}
@@ -69,12 +69,20 @@ func showCurl(ctx context.Context, env config.Env, h history, id string, secrets
 	return err
 }
 
-// showRaw writes a request as HTTP/1.1 has it: bytes for a file or a pipe.
-func showRaw(w io.Writer, d export.Detail) error {
+// showRaw writes a request as HTTP/1.1 has it: its very bytes for a file or a pipe. On a
+// terminal, what a terminal would obey is spelled out.
+func showRaw(env config.Env, d export.Detail) error {
 	text, err := d.Raw()
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(text)
+	if env.IsTerminal(env.Stdout) {
+		var lines strings.Builder
+		for line := range strings.Lines(string(text)) {
+			lines.WriteString(console.Clean(strings.TrimRight(line, "\r\n")) + "\n")
+		}
+		text = []byte(lines.String())
+	}
+	_, err = env.Stdout.Write(text)
 	return err
 }

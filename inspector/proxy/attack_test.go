@@ -239,14 +239,15 @@ func TestPromisedBodiesCostNothing(t *testing.T) {
 
 func TestOnlyAPlainGETComesBackFromOAuth(t *testing.T) {
 	for name, request := range map[string]string{
-		"with a body":         "GET /admin?code=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
-		"with a chunked body": "GET /admin?code=1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-		"to another protocol": "GET /admin?code=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-		"as another method":   "GET /admin?code=1 HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: DELETE\r\n\r\n",
+		"with a body":         "GET /back?code=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
+		"with a chunked body": "GET /back?code=1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+		"to another protocol": "GET /back?code=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"to another path":     "GET /admin?code=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"as another method":   "GET /back?code=1 HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: DELETE\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the app was asked") }),
-				func(p *proxy.Proxy) { p.Refuse = http.StatusUnauthorized })
+				func(p *proxy.Proxy) { p.Refuse, p.OAuthPath = http.StatusUnauthorized, "/back" })
 			if res, _ := raw(t, f.addr, request); res.StatusCode != http.StatusUnauthorized {
 				t.Errorf("got %d", res.StatusCode)
 			}

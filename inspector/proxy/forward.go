@@ -41,14 +41,12 @@ func newTransport() *http.Transport {
 
 // forward lets the app answer.
 func (c *call) forward() {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(c.r.Context()))
+	ctx, cancel := context.WithCancel(c.p.life)
 	// When the sender hangs up, what the app goes on to say is still worth a record:
 	// "it answered after 4.2 s" is the answer to the question why Slack gave up.
 	release := context.AfterFunc(c.r.Context(), func() { c.p.outlive(ctx, cancel) })
-	ended := context.AfterFunc(c.p.life, cancel)
 	c.stop = func() {
 		release()
-		ended()
 		cancel()
 	}
 	c.out.by = inspector.ByApp

@@ -67,6 +67,9 @@ type Proxy struct {
 	// Refuse is the status for requests whose signature is not valid; they do not
 	// reach the app. 0: they do, and the verdict is shown.
 	Refuse int
+	// OAuthPath is where browsers come back to from an installation of the app. They
+	// have nothing to sign with, so Refuse lets them pass there and nowhere else.
+	OAuthPath string
 	// Public gives the address that the sender used, for X-Forwarded-Proto; may be nil, and may give nil.
 	Public func() *url.URL
 	Now    func() time.Time
@@ -278,10 +281,10 @@ func (c *call) lint() []slack.Finding {
 // save hands a copy of what is known to the recorder. A history that cannot be
 // written is no reason to lose the request itself.
 func (c *call) save() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), saving)
-	defer cancel()
 	x := c.x
-	if err := c.p.Recorder.Save(ctx, &x); err != nil {
+	var ctx patience
+	defer ctx.end()
+	if err := c.p.Recorder.Save(&ctx, &x); err != nil {
 		c.p.Log.Warn("not recorded", "id", x.ID.String(), "err", err)
 	}
 }

@@ -320,7 +320,7 @@ func TestRefusalKeepsRequestsFromTheApp(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			asked = nil
-			f := serve(t, app, func(p *proxy.Proxy) { p.Refuse = status })
+			f := serve(t, app, func(p *proxy.Proxy) { p.Refuse, p.OAuthPath = status, "/slack/oauth_redirect" })
 			bad := f.signed(t, command)
 			bad.Header.Set("X-Slack-Signature", "v0="+strings.Repeat("0", 64))
 			if got, body := do(t, bad); got != status || !strings.Contains(body, "not verified") {

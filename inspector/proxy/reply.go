@@ -20,10 +20,10 @@ func (c *call) refused() bool {
 }
 
 // fromOAuth reports whether a request can be the browser's at the end of an
-// installation: it follows a link, so it brings no body and asks for no other
+// installation: it follows a link to the one path for that, so it brings no body and asks for no other
 // protocol, nor that its GET be taken for something else.
 func (c *call) fromOAuth() bool {
-	if c.x.Slack.Kind != slack.OAuthRedirect || !c.in.whole || len(c.in.buffered) > 0 {
+	if c.x.Slack.Kind != slack.OAuthRedirect || c.r.URL.Path != c.p.OAuthPath || !c.in.whole || len(c.in.buffered) > 0 {
 		return false
 	}
 	for _, name := range [...]string{"Upgrade", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {

@@ -22,6 +22,7 @@ type Config struct {
 	Via          string   // the tunnel: auto, embedded, none, a service's name, or a relay://, ssh:// or sish:// address
 	Name         string   // the public name, a DNS label
 	Path         string   // where Slack posts, with its leading slash
+	OAuthPath    string   // where browsers come back from an installation of the app
 	Local        string   // host:port of the local API and page
 	Enforce      bool     // refuse what is not validly signed
 	RefuseStatus int      // 401 or 403

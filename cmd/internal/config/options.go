@@ -48,6 +48,10 @@ func options() []option {
 			set: func(c *Config, s, _ string) (err error) { c.Path, err = parsePath(s); return },
 			get: func(c *Config) string { return c.Path },
 		}, {
+			key: "oauth_path", def: "/slack/oauth_redirect", usage: "the `path` of the app's OAuth redirect, the only one that --enforce lets browsers pass to",
+			set: func(c *Config, s, _ string) (err error) { c.OAuthPath, err = parsePath(s); return },
+			get: func(c *Config) string { return c.OAuthPath },
+		}, {
 			key: keyLocal, def: "127.0.0.1:4040", usage: "the `address` of the local API and page",
 			set: func(c *Config, s, _ string) (err error) { c.Local, err = parseLocal(s); return },
 			get: func(c *Config) string { return c.Local },

@@ -94,7 +94,16 @@ export function createRules(store, hooks) {
       view.hidden = route.view !== 'rules';
       if (view.hidden || drawn === rules) return;
       drawn = rules;
-      draw();
+      // Counts change under the pointer; buttons must not.
+      const look = JSON.stringify(rules, (key, v) => (['hits', 'last', 'spent'].includes(key) ? undefined : v));
+      if (look !== looks) {
+        looks = look;
+        return draw();
+      }
+      view.querySelectorAll('.rule-hits').forEach((el, i) => {
+        const rule = rules.value?.rules[i];
+        if (rule) drawHits(el, rule);
+      });
     },
     focus: () => document.getElementById('add-rule')?.focus(),
   };
@@ -103,8 +112,8 @@ export function createRules(store, hooks) {
 /** @param {Rule} rule @param {(rule: Rule) => void} edit @param {(name: string) => Promise<void>} drop */
 function drawRule(rule, edit, drop) {
   const name = F.brief(rule.name, 80);
-  const hits = rule.hits ?? 0;
-  const last = hits && rule.last ? F.timeOf(rule.last) : '';
+  const hits = h('p', { class: 'rule-hits' });
+  drawHits(hits, rule);
   return h(
     'li',
     { class: 'rule', 'data-rule': rule.name, 'data-off': rule.off ? 'true' : null },
@@ -116,19 +125,26 @@ function drawRule(rule, edit, drop) {
       h('p', { class: 'rule-line' }, h('span', { class: 'line-label' }, T.rules.then), ...answer(rule)),
       body(rule),
     ),
-    h(
-      'p',
-      { class: 'rule-hits', 'data-hits': hits },
-      h('b', null, hits ? T.rules.hits(hits) : T.rules.never),
-      rule.times ? h('span', { class: 'quiet' }, T.rules.left(rule.spent ? 0 : Math.max(0, rule.times - hits))) : null,
-      last && last !== '–' && h('span', { class: 'quiet' }, T.rules.last(last)),
-    ),
+    hits,
     h(
       'div',
       { class: 'tool-group' },
       iconButton('edit', T.rules.editNamed(name), () => edit(rule), { 'data-do': 'edit' }),
       iconButton('trash', T.rules.removeNamed(name), () => void drop(rule.name), { 'data-do': 'remove' }),
     ),
+  );
+}
+
+/** How often it answered. @param {Element} el @param {Rule} rule */
+function drawHits(el, rule) {
+  const hits = rule.hits ?? 0;
+  const last = hits && rule.last ? F.timeOf(rule.last) : '';
+  attribute(el, 'data-hits', hits);
+  refill(
+    el,
+    h('b', null, hits ? T.rules.hits(hits) : T.rules.never),
+    rule.times ? h('span', { class: 'quiet' }, T.rules.left(rule.spent ? 0 : Math.max(0, rule.times - hits))) : null,
+    last && last !== '–' && h('span', { class: 'quiet' }, T.rules.last(last)),
   );
 }
 
