@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/slackdev/slackdev/inspector"
+	"github.com/slackdev/slackdev/inspector/near"
 )
 
 // The limits of a query: nobody types more.
@@ -201,7 +202,7 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 func suggest(word string, of []string, otherwise string) string {
 	best, distance := "", 1+utf8.RuneCountInString(word)/3
 	for _, candidate := range of {
-		if d := editDistance(word, candidate); d <= distance && (best == "" || d < distance) {
+		if d := near.Distance(word, candidate); d <= distance && (best == "" || d < distance) {
 			best, distance = candidate, d
 		}
 	}
@@ -209,31 +210,4 @@ func suggest(word string, of []string, otherwise string) string {
 		return otherwise
 	}
 	return fmt.Sprintf("did you mean %s?", best)
-}
-
-// editDistance counts the bytes to change, add, remove or swap to make b of a.
-func editDistance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	before, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	var beforeThat []int
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		beforeThat, before, row = before, row, make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(before[j]+cost, before[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], beforeThat[j-1]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }

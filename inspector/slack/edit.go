@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/slackdev/slackdev/inspector/near"
 )
 
 // Set is one change of a decoded payload.
@@ -96,7 +98,7 @@ func setForm(body []byte, set Set) ([]byte, error) {
 	case payload.name.how != absent:
 		return setPayload(body, payload, path, set.Value)
 	case len(path) > 1 && path[0] != "":
-		return nil, fmt.Errorf("there is no field %s; there are %s", path[0], near(path[0], names))
+		return nil, fmt.Errorf("there is no field %s; there are %s", path[0], nearest(path[0], names))
 	}
 	added := EncodeForm([]Pair{{Name: set.Path, Value: set.Value}})
 	if len(body) > 0 && body[len(body)-1] != '&' {
@@ -279,14 +281,14 @@ func has(parent, key string, names []string) string {
 	case len(names) == 0:
 		return "; " + parent + " is empty"
 	case parent == "":
-		return "; there are " + near(key, names)
+		return "; there are " + nearest(key, names)
 	}
-	return "; " + parent + " has " + near(key, names)
+	return "; " + parent + " has " + nearest(key, names)
 }
 
-// near lists names, those that are most like key first, escaped and cut.
-func near(key string, names []string) string {
-	slices.SortStableFunc(names, func(a, b string) int { return distance(key, a) - distance(key, b) })
+// nearest lists names, those that are most like key first, escaped and cut.
+func nearest(key string, names []string) string {
+	slices.SortStableFunc(names, func(a, b string) int { return near.Distance(key, a) - near.Distance(key, b) })
 	var b strings.Builder
 	for i, name := range names[:min(len(names), maxNamed)] {
 		if i > 0 {
@@ -302,27 +304,4 @@ func near(key string, names []string) string {
 		b.WriteString(" …")
 	}
 	return b.String()
-}
-
-// distance is how many bytes of the first 32 must change to make one name the other
-// (Levenshtein).
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 32)], b[:min(len(b), 32)]
-	var row [33]int
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

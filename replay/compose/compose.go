@@ -85,7 +85,7 @@ func Request(kind string, o Options) (inspector.Request, error) {
 		at = slices.IndexFunc(all, func(f file) bool { return strings.HasSuffix(f.kind, " "+kind) })
 	}
 	if at < 0 {
-		return inspector.Request{}, &UnknownKindError{Kind: kind, Near: near(kind, all)}
+		return inspector.Request{}, &UnknownKindError{Kind: kind, Near: nearest(kind, all)}
 	}
 	q, err := all[at].request(o)
 	if err != nil {

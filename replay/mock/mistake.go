@@ -3,6 +3,8 @@ package mock
 import (
 	"fmt"
 	"strings"
+
+	"github.com/slackdev/slackdev/inspector/near"
 )
 
 // Mistake is one thing in a rules file that cannot be meant.
@@ -50,39 +52,11 @@ func (m Mistakes) Unwrap() []error {
 func nearest(s string, words []string) string {
 	best, least := "", len(s)/3+2 // closer than this, or it is another word
 	for _, word := range words {
-		if d := distance(strings.ToLower(s), word); d < least {
+		if d := near.Distance(strings.ToLower(s), word); d < least {
 			best, least = word, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters to insert, delete, replace, or swap with a neighbour.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	var before []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
 }
 
 // didYouMean is a Fix: the near word, or all there are.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/joho/godotenv"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/slackdev/slackdev/inspector/near"
 )
 
 // fileLimit bounds every file that is read here. Nobody writes a megabyte of options.
@@ -142,7 +144,7 @@ func (y *yamlFile) set(o option, value *yaml.Node) error {
 }
 
 func hintForKey(key string) string {
-	if strings.Contains(strings.ToLower(key), "secret") && distance(clip(key), "signing_secret_file") > 3 {
+	if strings.Contains(strings.ToLower(key), "secret") && near.Distance(clip(key), "signing_secret_file") > 3 {
 		return "secrets stay out of this file: put  SLACK_SIGNING_SECRET=…  into .env, or name a file with  signing_secret_file"
 	}
 	var keys []string

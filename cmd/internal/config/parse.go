@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/slackdev/slackdev/inspector/near"
 )
 
 // problem is what is wrong with a text, before anybody has said where it stands.
@@ -250,7 +252,7 @@ func clip(s string) string {
 func didYouMean(text string, words []string) string {
 	best, least := "", 1+min(len(text), 12)/3
 	for _, w := range words {
-		if d := distance(strings.ToLower(clip(text)), w); d <= least {
+		if d := near.Distance(strings.ToLower(clip(text)), w); d <= least {
 			best, least = w, d-1
 		}
 	}
@@ -258,30 +260,4 @@ func didYouMean(text string, words []string) string {
 		return "one of " + strings.Join(words, ", ")
 	}
 	return "did you mean  " + best
-}
-
-// distance counts the letters to insert, drop, change or swap with their neighbour
-// (Damerau–Levenshtein, optimal string alignment).
-func distance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }
