@@ -249,10 +249,11 @@ func (p *tab) press(keys string) {
 	}))
 }
 
-// click clicks the element, once it can be seen.
+// click clicks the element, once nothing covers it.
 func (p *tab) click(selector string) {
 	p.Helper()
-	p.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	point := eval[[]float64](p, fmt.Sprintf("see.until(() => see.at(%q), %d)", selector, (patience*2/3).Milliseconds()))
+	p.do(chromedp.MouseClickXY(point[0], point[1]))
 }
 
 // fill puts a text in the place of what stands in a field, as pasting does.

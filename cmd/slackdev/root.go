@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -32,7 +33,17 @@ func Main(args []string) int {
 	root := newRoot(env)
 	root.SetArgs(queryLast(args))
 	err = root.ExecuteContext(ctx)
+	if leftEarly(err) {
+		return console.Done
+	}
 	return console.Exit(env.Stderr, err)
+}
+
+// leftEarly reports whether err only says that whoever read our output has seen enough:
+// slackdev requests | head -1.
+func leftEarly(err error) bool {
+	var write *fs.PathError
+	return errors.As(err, &write) && write.Path == os.Stdout.Name() && errors.Is(write.Err, syscall.EPIPE)
 }
 
 // newRoot makes the tree of commands. It reads nothing and starts nothing.

@@ -7,6 +7,16 @@ globalThis.see = {
   /** Whether there is such an element and a person could see it. */
   shown: (selector) => see.$(selector)?.checkVisibility({ visibilityProperty: true, opacityProperty: true }) ?? false,
 
+  /** Where to click an element: its middle, scrolled into sight; null while something else is there. */
+  at: (selector) => {
+    const el = see.$(selector);
+    if (!el || !see.shown(selector) || el.disabled) return null;
+    el.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const { left, top, width, height } = el.getBoundingClientRect();
+    const point = [left + width / 2, top + height / 2];
+    return el.contains(document.elementFromPoint(...point)) ? point : null;
+  },
+
   /** The words of an element, '' where there is none. */
   text: (selector) => see.$(selector)?.textContent.trim() ?? '',
 

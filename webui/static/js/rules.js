@@ -6,7 +6,7 @@
  * @import {Store, Trouble} from './store.js'
  */
 import { commandLine } from './copy.js';
-import { byId, h, icon, refill } from './dom.js';
+import { attribute, byId, h, icon, refill } from './dom.js';
 import * as F from './format.js';
 import { callout, iconButton } from './parts.js';
 import { emptyForm, formOf } from './rule.js';
@@ -21,6 +21,8 @@ export function createRules(store, hooks) {
   const view = byId('rules', HTMLDivElement);
   /** @type {unknown} */
   let drawn = null;
+  /** What was drawn, the counts aside. */
+  let looks = '';
 
   function add() {
     ruleDialog({ title: T.form.newTitle, form: emptyForm(), save: hooks.put });
@@ -95,13 +97,14 @@ export function createRules(store, hooks) {
       if (view.hidden || drawn === rules) return;
       drawn = rules;
       // Counts change under the pointer; buttons must not.
-      const look = JSON.stringify(rules, (key, v) => (['hits', 'last', 'spent'].includes(key) ? undefined : v));
+      const uncounted = rules.value?.rules?.map((rule) => ({ ...rule, hits: 0, last: '', spent: false }));
+      const look = JSON.stringify([rules.trouble, { ...rules.value, rules: uncounted }]);
       if (look !== looks) {
         looks = look;
         return draw();
       }
       view.querySelectorAll('.rule-hits').forEach((el, i) => {
-        const rule = rules.value?.rules[i];
+        const rule = rules.value?.rules?.[i];
         if (rule) drawHits(el, rule);
       });
     },
