@@ -216,7 +216,7 @@ func (w *writer) release(batch []waiting, upTo uint64) {
 	s.mu.Unlock()
 	for _, i := range idle {
 		if err := s.intake.files[i].Truncate(0); err != nil {
-			// Harmless: what is in it has numbers that are folded.
+			// Harmless: what is in it is folded, and does not fit the next header.
 			s.o.Log.Warn("intake log not emptied", "path", s.path, "err", err)
 		}
 		s.mu.Lock()
@@ -290,7 +290,8 @@ func (w *writer) startOver(ctx context.Context, cause error) error {
 	return w.connect(ctx)
 }
 
-// adopt makes pending what our log has and the tables do not.
+// adopt makes pending what our log has and the tables do not, and leaves nothing else
+// in the log.
 func (w *writer) adopt(ctx context.Context) error {
 	s := w.s
 	records, err := s.intake.load()
@@ -301,19 +302,15 @@ func (w *writer) adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.intake.trim(folded); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.intake.seq = max(s.intake.seq, folded)
 	for _, r := range records {
 		if x := w.decode(r); x != nil && r.seq > folded {
 			s.pending.add(x, r.seq, int64(len(r.head)+len(r.tail)))
 		}
-	}
-	if len(s.pending.queue) > 0 {
-		return nil
-	}
-	for _, i := range s.intake.release(s.intake.seq) {
-		s.intake.emptied(i) // what is left in the file is folded
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bufio"
 	"cmp"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,18 +18,26 @@ import (
 
 // An intake log is two files, the segments, beside the database. One takes the records;
 // when it is long and all of the other one is folded, they change places, and the
-// folded one is emptied. A segment begins with a magic number; a record is
+// folded one is emptied. A segment begins with a header, new each time:
 //
-//	length of head and tail (4 bytes) · CRC-32C of what follows (4) · sequence number (8) ·
-//	length of the head (4) · head · tail
+//	magic number (8 bytes) · salt (8) · sequence number of the first record (8)
 //
-// with integers in little-endian order. Sequence numbers count up over both segments.
-// Reading ends at the first record whose checksum is wrong: what a write left that did not
-// come to its end. What lies behind the end of a segment that could not be emptied has
-// lower numbers, and is folded already.
+// and a record is
+//
+//	length of head and tail (4) · CRC-32C of the header and what follows (4) ·
+//	sequence number (8) · length of the head (4) · head · tail
+//
+// with integers in little-endian order. Sequence numbers count up by one, also from
+// segment to segment. Reading ends at the first record that has a wrong checksum or is not
+// the next one: what a write left that did not come to its end.
+//
+// Behind that end may lie bytes of strangers: of a longer write that failed, or from before
+// the segment was emptied in vain. A stranger can put a whole record in a body, but not
+// the checksum, which begins with a salt that nobody outside knows.
 const (
 	segmentMagic = "sdintak1" // the last character is the format
 	segmentSize  = 4 << 20    // bytes after which a segment is left
+	segmentHead  = 24
 	recordHead   = 20
 	maxRecord    = 256 << 20 // bytes of head and tail
 	maxSlots     = 64        // processes that have one history open for writing
@@ -56,8 +65,9 @@ type intake struct {
 	files [2]segment
 
 	active int
-	ends   [2]int64  // where the next record goes
+	ends   [2]int64  // where the next record goes; 0: behind a new header
 	last   [2]uint64 // the number of the last record
+	seeds  [2]uint32 // what the checksums begin with, see seed
 	seq    uint64    // the last number that was given
 }
 
@@ -139,21 +149,37 @@ func (in *intake) append(record []byte) (uint64, error) {
 	i := in.active
 	end := in.ends[i]
 	if end == 0 {
-		if _, err := in.files[i].WriteAt([]byte(segmentMagic), 0); err != nil {
+		if err := in.start(i); err != nil {
 			return 0, err
 		}
-		end = int64(len(segmentMagic))
+		end = segmentHead
 	}
 	seq := in.seq + 1
 	binary.LittleEndian.PutUint32(record, uint32(len(record)-recordHead))
 	binary.LittleEndian.PutUint64(record[8:], seq)
-	binary.LittleEndian.PutUint32(record[4:], crc32.Checksum(record[8:], castagnoli))
+	binary.LittleEndian.PutUint32(record[4:], crc32.Update(in.seeds[i], castagnoli, record[8:]))
 	if _, err := in.files[i].WriteAt(record, end); err != nil {
 		return 0, err
 	}
 	in.seq, in.last[i], in.ends[i] = seq, seq, end+int64(len(record))
 	return seq, nil
 }
+
+// start writes the header of an empty segment, with a salt of its own.
+func (in *intake) start(i int) error {
+	h := append(make([]byte, 0, segmentHead), segmentMagic...)
+	h = h[:segmentHead]
+	rand.Read(h[8:16]) // never fails
+	binary.LittleEndian.PutUint64(h[16:], in.seq+1)
+	if _, err := in.files[i].WriteAt(h, 0); err != nil {
+		return err
+	}
+	in.seeds[i] = seed(h)
+	return nil
+}
+
+// seed is the checksum of a header; those of the segment's records go on from it.
+func seed(header []byte) uint32 { return crc32.Checksum(header, castagnoli) }
 
 // release gives the segments of which all is folded; the records that come next go
 // elsewhere. The caller empties them, without the lock, and then says emptied.
@@ -179,24 +205,40 @@ type record struct {
 }
 
 // load reads the log that this process took over, and gives its records in their
-// order. New ones go behind them.
+// order. It changes no file.
 func (in *intake) load() ([]record, error) {
 	var records []record
 	for i := range in.files {
-		more, end, err := readSegment(segmentPath(in.path, in.slot, i))
+		c, err := readSegment(segmentPath(in.path, in.slot, i))
 		if err != nil {
 			return nil, err
 		}
-		if len(more) == 0 {
+		if len(c.records) == 0 {
 			continue
 		}
-		in.ends[i], in.last[i] = end, more[len(more)-1].seq
+		in.ends[i], in.last[i], in.seeds[i] = c.end, c.records[len(c.records)-1].seq, c.seed
 		if in.last[i] > in.seq {
 			in.seq, in.active = in.last[i], i
 		}
-		records = append(records, more...)
+		records = append(records, c.records...)
 	}
 	return sorted(records), nil
+}
+
+// trim prepares what was loaded for new records. It empties the segments of which all is
+// folded, and cuts the others behind their last record. Where more is folded than
+// was found, both are empty then, and numbers go on behind what is folded.
+func (in *intake) trim(folded uint64) error {
+	in.seq = max(in.seq, folded)
+	for i, f := range in.files {
+		if in.last[i] <= folded {
+			in.ends[i] = 0
+		}
+		if err := f.Truncate(in.ends[i]); err != nil {
+			return fmt.Errorf("cut %s: %w", segmentPath(in.path, in.slot, i), err)
+		}
+	}
+	return nil
 }
 
 // readLog reads the records of a slot in their order, and changes nothing. A log
@@ -204,11 +246,11 @@ func (in *intake) load() ([]record, error) {
 func readLog(path string, slot int) ([]record, error) {
 	var records []record
 	for i := range 2 {
-		more, _, err := readSegment(segmentPath(path, slot, i))
+		c, err := readSegment(segmentPath(path, slot, i))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		records = append(records, more...)
+		records = append(records, c.records...)
 	}
 	return sorted(records), nil
 }
@@ -218,60 +260,69 @@ func sorted(records []record) []record {
 	return records
 }
 
-// readSegment gives every whole record of a segment, and where the last one ends.
-func readSegment(name string) ([]record, int64, error) {
+// contents is what a segment has: its whole records, where the last one ends, and
+// what their checksums begin with.
+type contents struct {
+	records []record
+	end     int64
+	seed    uint32
+}
+
+func readSegment(name string) (contents, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, 0, err
+		return contents{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return nil, 0, err
+		return contents{}, err
 	}
-	records, end, err := readRecords(bufio.NewReaderSize(f, 256<<10), info.Size())
+	c, err := readRecords(bufio.NewReaderSize(f, 256<<10), info.Size())
 	if err != nil {
-		return nil, 0, fmt.Errorf("read %s: %w", name, err)
+		return contents{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	return records, end, nil
+	return c, nil
 }
 
-// readRecords reads a segment of at most size bytes. Numbers count up; one that does
-// not is from before the segment was last emptied.
-func readRecords(r io.Reader, size int64) (records []record, end int64, err error) {
-	magic := make([]byte, len(segmentMagic))
-	if _, err := io.ReadFull(r, magic); err != nil {
-		return nil, 0, ended(err)
+// readRecords reads a segment of at most size bytes, up to the first record that is
+// not whole or not the next one.
+func readRecords(r io.Reader, size int64) (contents, error) {
+	header, kind := make([]byte, segmentHead), len(segmentMagic)-1
+	if _, err := io.ReadFull(r, header[:kind+1]); err != nil {
+		return contents{}, ended(err)
 	}
-	if kind := len(magic) - 1; string(magic[:kind]) != segmentMagic[:kind] {
-		return nil, 0, nil // zeros, after the power went: nothing that was ever written whole
-	} else if string(magic) != segmentMagic {
-		return nil, 0, fmt.Errorf("made by a newer slackdev (log format %q; this one reads %q)", magic[kind:], segmentMagic[kind:])
+	magic := string(header[:kind+1])
+	if magic[:kind] != segmentMagic[:kind] {
+		return contents{}, nil // zeros, after the power went: nothing that was ever written whole
+	} else if magic != segmentMagic {
+		return contents{}, fmt.Errorf("made by a newer slackdev (log format %q; this one reads %q)", magic[kind:], segmentMagic[kind:])
 	}
-	end = int64(len(magic))
-	var last uint64
-	for {
+	if _, err := io.ReadFull(r, header[kind+1:]); err != nil {
+		return contents{}, ended(err)
+	}
+	c := contents{end: segmentHead, seed: seed(header)}
+	for next := binary.LittleEndian.Uint64(header[16:]); ; next++ {
 		var h [recordHead]byte
 		if _, err := io.ReadFull(r, h[:]); err != nil {
-			return records, end, ended(err)
+			return c, ended(err)
 		}
 		length := int64(binary.LittleEndian.Uint32(h[:]))
+		seq := binary.LittleEndian.Uint64(h[8:])
 		head := int64(binary.LittleEndian.Uint32(h[16:]))
-		if length > size-end-recordHead || length > maxRecord || head > length {
-			return records, end, nil
+		if seq != next || length > size-c.end-recordHead || length > maxRecord || head > length {
+			return c, nil
 		}
 		b := make([]byte, length)
 		if _, err := io.ReadFull(r, b); err != nil {
-			return records, end, ended(err)
+			return c, ended(err)
 		}
-		seq := binary.LittleEndian.Uint64(h[8:])
-		sum := crc32.Update(crc32.Checksum(h[8:], castagnoli), castagnoli, b)
-		if sum != binary.LittleEndian.Uint32(h[4:]) || seq <= last {
-			return records, end, nil
+		sum := crc32.Update(crc32.Update(c.seed, castagnoli, h[8:]), castagnoli, b)
+		if sum != binary.LittleEndian.Uint32(h[4:]) {
+			return c, nil
 		}
-		last = seq
-		end += recordHead + length
-		records = append(records, record{seq, b[:head:head], b[head:]})
+		c.end += recordHead + length
+		c.records = append(c.records, record{seq, b[:head:head], b[head:]})
 	}
 }
 

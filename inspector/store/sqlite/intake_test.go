@@ -109,22 +109,22 @@ func TestATornLogIsReadUpToTheTear(t *testing.T) {
 				want++
 			}
 		}
-		records, end, err := readRecords(bytes.NewReader(whole[:cut]), cut)
-		if err != nil || len(records) != want {
-			t.Fatalf("cut after %d bytes: %d records, %v, want %d", cut, len(records), err, want)
+		c, err := readRecords(bytes.NewReader(whole[:cut]), cut)
+		if err != nil || len(c.records) != want {
+			t.Fatalf("cut after %d bytes: %d records, %v, want %d", cut, len(c.records), err, want)
 		}
-		if want > 0 && end != ends[want-1] {
-			t.Fatalf("cut after %d bytes: the next record would go to %d, want %d", cut, end, ends[want-1])
+		if want > 0 && c.end != ends[want-1] {
+			t.Fatalf("cut after %d bytes: the next record would go to %d, want %d", cut, c.end, ends[want-1])
 		}
 	}
 	for at := int64(len(segmentMagic)); at < int64(len(whole)); at += 7 {
 		flipped := bytes.Clone(whole)
 		flipped[at] ^= 0x40
-		records, _, err := readRecords(bytes.NewReader(flipped), int64(len(whole)))
+		c, err := readRecords(bytes.NewReader(flipped), int64(len(whole)))
 		if err != nil {
 			t.Fatalf("a bit flipped at %d: %v", at, err)
 		}
-		for i := range records {
+		for i := range c.records {
 			if ends[i] > at {
 				t.Fatalf("a bit flipped at %d: record %d, which has it, was read", at, i)
 			}
@@ -133,7 +133,7 @@ func TestATornLogIsReadUpToTheTear(t *testing.T) {
 }
 
 func TestALogOfAnotherFormatIsRefused(t *testing.T) {
-	if _, _, err := readRecords(bytes.NewReader([]byte("sdintak2........")), 16); err == nil {
+	if _, err := readRecords(bytes.NewReader([]byte("sdintak2........")), 16); err == nil {
 		t.Error("a segment with the magic of another format was read")
 	}
 }
@@ -218,13 +218,13 @@ func FuzzReadRecords(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(whole)
-	f.Add([]byte(segmentMagic + "\xff\xff\xff\xff\x00\x00\x00\x00"))
+	f.Add(append(bytes.Clone(whole[:segmentHead]), "\xff\xff\xff\xff\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff"...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		records, end, err := readRecords(io.MultiReader(bytes.NewReader(b)), int64(len(b)))
-		if err == nil && end > int64(len(b)) {
-			t.Errorf("%d records end at %d of %d bytes", len(records), end, len(b))
+		c, err := readRecords(io.MultiReader(bytes.NewReader(b)), int64(len(b)))
+		if err == nil && c.end > int64(len(b)) {
+			t.Errorf("%d records end at %d of %d bytes", len(c.records), c.end, len(b))
 		}
-		for _, r := range records {
+		for _, r := range c.records {
 			decode(r.head, r.tail)
 		}
 	})

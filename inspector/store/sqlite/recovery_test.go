@@ -43,28 +43,39 @@ func smuggle(t *testing.T, short *inspector.Exchange, inside []byte) *inspector.
 	return nil
 }
 
-// locked keeps everybody from folding until the test ends.
-func locked(t *testing.T, path string) {
+// locked keeps everybody from folding until the test ends, or calls what it gives.
+func locked(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	other := connect(path, writing)
 	tx, err := other.BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	unlock = func() {
 		tx.Rollback()
 		other.Close()
-	})
+	}
+	t.Cleanup(unlock)
+	return unlock
 }
 
 // A stranger may send a body that has a whole record in it, at the very place where
 // the next one would be. It lacks what only the segment's header knows.
 func TestARecordInABodyIsNeverRead(t *testing.T) {
-	for name, number := range map[string]uint64{"the next number": 2, "the largest number": math.MaxUint64} {
-		t.Run(name, func(t *testing.T) {
+	unsalted := binary.LittleEndian.AppendUint64(append([]byte(segmentMagic), make([]byte, 8)...), 1)
+	for _, tc := range [...]struct {
+		name   string
+		seed   uint32
+		number uint64
+	}{
+		{"the next number", 0, 2},
+		{"the largest number", 0, math.MaxUint64},
+		{"the next number and a salt of zeros", seed(unsalted), 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			maker := storetest.NewMaker(6)
 			short := maker.Sized(3000)
-			forged := seal(appendRecord(nil, maker.Next()), 0, number)
+			forged := seal(appendRecord(nil, maker.Next()), tc.seed, tc.number)
 			long := smuggle(t, short, forged)
 
 			t.Run("after a write that failed", func(t *testing.T) {
@@ -153,13 +164,13 @@ func TestOpenLeavesNothingBehindTheEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			foldedUpTo(t, path, tc.folded)
+			unlock := locked(t, path) // a fold would empty them
 			s, err := Open(t.Context(), Options{Path: path})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer closeStore(t, s)
-			s.mu.Lock() // a fold would empty them
-			defer s.mu.Unlock()
+			defer unlock()
 			for i, n := range tc.want {
 				info, err := os.Stat(segmentPath(path, 0, i))
 				if err != nil || info.Size() != ends[i][n] {
