@@ -28,6 +28,7 @@ type client struct {
 	watched *watchedConn
 	key     ssh.PublicKey
 	id      string // the key's fingerprint
+	source  string // that its names are counted for; "" if they are not
 	// ahead says that channels may be opened to this client before there is a
 	// request for them. An app of its own behind `ssh -R` may serve one
 	// connection at a time, and would wait for ever on one that stays silent.
@@ -59,6 +60,7 @@ func (s *server) newClient(conn *ssh.ServerConn, watched *watchedConn) (*client,
 	return &client{
 		s: s, conn: conn, watched: watched,
 		key: key, id: conn.Permissions.Extensions[extFingerprint],
+		source:   nameSource(watched),
 		ahead:    strings.HasPrefix(string(conn.ClientVersion()), wire.ClientVersion),
 		gone:     make(chan struct{}),
 		forwards: map[wire.ForwardRequest]*tunnel{},
@@ -177,13 +179,13 @@ func (c *client) claim(t *tunnel, held map[string]bool) (before *tunnel, err err
 		return nil, fmt.Errorf("this connection has the name %s already", label)
 	}
 	if label != "" {
-		return c.s.names.claim(label, c.id, t)
+		return c.s.names.claim(label, c.id, c.source, t)
 	}
 	for nth := range madeUpTries + len(held) {
 		if label = madeUp(c.id, nth); held[label] {
 			continue
 		}
-		if before, err = c.s.names.claim(label, c.id, t); err == nil {
+		if before, err = c.s.names.claim(label, c.id, c.source, t); err == nil {
 			break
 		}
 	}

@@ -19,7 +19,8 @@ const (
 //
 // The visitor's goroutine begins it and then leaves the answer, all writing to the
 // visitor, and the end to the goroutine of the channel that it was given. That one
-// sends to done exactly once, and touches nothing after that.
+// sends to done exactly once, and touches nothing after that. While a goroutine
+// writes the request into a channel, the end of that channel is its business.
 type exchange struct {
 	v          *visitor
 	q          request // the visitor's goroutine only
@@ -30,20 +31,25 @@ type exchange struct {
 	out        []byte // what was sent at once; kept to be sent again
 	whole      bool   // that is all of the request
 	number     int    // of the visitor's exchanges
-	retried    bool
-	began      bool  // something of the answer was written
-	reply      reply // the channel's goroutine only, like began
+	idempotent bool   // may be sent again
+	moves      int    // to channels after the first
+	began      bool   // something of the answer was written
+	reply      reply  // the channel's goroutine only, like began
 	scratch    []byte
 
 	done     chan bool     // says whether the visitor's connection goes on
 	ended    time.Time     // when that was sent
+	wrote    chan struct{} // has room for one: sent with each change of writing to false
 	sent     chan struct{} // closed when the request is sent; nil if whole
 	switches chan struct{} // closed when the protocol has changed; nil if that cannot be
 	pumped   chan struct{} // closed when the visitor has nothing more to say, then
 	watch    *time.Timer   // ends it when both ends are silent, then
 
 	mu      sync.Mutex // guards the rest, and number
-	on      *channel   // nil when it is over
+	on      *channel   // nil when it is over, and between two channels
+	writing bool       // the request, or its beginning, into on
+	heard   bool       // some of an answer has come on it
+	dead    bool       // it has ended while writing, and nothing has come
 	aborted bool
 	why     *refusal // of the abort; nil: the visitor has left
 }
@@ -53,7 +59,8 @@ type exchange struct {
 func (x *exchange) begin(whole bool, body []byte) {
 	x.asked, x.persistent, x.switching = x.q.asked(), x.q.persistent(), x.q.switching
 	x.out = append(x.q.appendTo(x.out[:0], x.v.stamp), body...)
-	x.whole, x.retried, x.began = whole, false, false
+	x.idempotent = x.q.idempotent()
+	x.whole, x.moves, x.began = whole, 0, false
 	x.sent, x.switches, x.pumped = nil, nil, nil
 	if !whole {
 		x.sent = make(chan struct{})
@@ -67,18 +74,82 @@ func (x *exchange) begin(whole bool, body []byte) {
 	x.mu.Unlock()
 }
 
-// moveTo sends the request, or its beginning, into c. An error is seen by c's
-// goroutine, as its end.
-func (x *exchange) moveTo(c *channel) {
+// give makes c the channel of x. Whoever calls for it must call moveTo.
+func (x *exchange) give(c *channel) {
 	x.mu.Lock()
-	x.on = c
-	aborted := x.aborted
-	x.mu.Unlock()
-	if aborted {
-		c.Close()
-		return
+	defer x.mu.Unlock()
+	select {
+	case <-x.wrote: // of the channel before
+	default:
 	}
-	c.Write(x.out)
+	x.on, x.writing, x.heard, x.dead = c, true, false, false
+}
+
+// moveTo sends the request, or its beginning, into c, or into another channel if c
+// has ended. It gives the channel that took it, or nil if it has ended the exchange.
+func (x *exchange) moveTo(c *channel) *channel {
+	for c != nil {
+		n := 0
+		if !x.isAborted() {
+			n, _ = c.Write(x.out)
+		}
+		if !x.wroteTo(n) {
+			break
+		}
+		c = x.moveOn(c, n > 0)
+	}
+	return c
+}
+
+// wroteTo ends the writing, of which n bytes were taken. It says whether that
+// was in vain and is the caller's to mend: if not, it is that of the channel's
+// goroutine, now or when it sees the end.
+func (x *exchange) wroteTo(n int) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.writing = false
+	x.wrote <- struct{}{}
+	if x.heard || n > 0 && !x.dead {
+		return false
+	}
+	x.on = nil
+	return true
+}
+
+// lost is called by c's goroutine when c has ended before anything of the answer
+// was there.
+func (x *exchange) lost(c *channel) {
+	c.Close()
+	x.mu.Lock()
+	theirs := x.on != c || x.writing
+	x.dead = x.dead || x.on == c
+	x.mu.Unlock()
+	if !theirs {
+		x.moveTo(x.moveOn(c, true))
+	}
+}
+
+// moveOn gives x a new channel after c, which has ended, or ends it. If nothing of
+// the request was taken any request can be sent again. Otherwise a channel that
+// was kept may have been closed by the app just then, but it may also have acted on
+// the request: one of which everything is at hand is sent again, once, if getting
+// it twice does no harm.
+func (x *exchange) moveOn(c *channel, taken bool) *channel {
+	c.Close()
+	again := x.moves <= x.v.s.limits.ChannelsOpened+1 // or a client could keep it moving for ever
+	if taken {
+		again = again && x.idempotent && x.whole && c.used
+	}
+	if !again || x.isAborted() {
+		x.fail(nil, noAnswer())
+		return nil
+	}
+	x.moves++
+	next, r := x.name.acquire(x, (*tunnel).acquireFresh)
+	if r != nil {
+		x.fail(nil, r)
+	}
+	return next
 }
 
 func (x *exchange) channel() *channel {
@@ -101,27 +172,6 @@ func (x *exchange) abort(number int, r *refusal) {
 	if c != nil {
 		c.Close()
 	}
-}
-
-// lost is called when c has ended before anything of the answer was there. A
-// channel that was kept may have been closed by the app just then, so a request of
-// which everything is at hand is sent again, once, on a new one.
-func (x *exchange) lost(c *channel) {
-	c.Close()
-	x.mu.Lock()
-	aborted := x.aborted
-	x.mu.Unlock()
-	if !c.used || !x.whole || x.retried || aborted {
-		x.fail(c, noAnswer())
-		return
-	}
-	x.retried = true
-	c, r := x.name.acquire(x, (*tunnel).acquireFresh)
-	if r != nil {
-		x.fail(nil, r)
-		return
-	}
-	x.moveTo(c)
 }
 
 // fail ends the exchange with r, or, if some of an answer was written already,
@@ -159,6 +209,12 @@ func headLength(p []byte) int {
 // finish gives the exchange back to the visitor.
 func (x *exchange) finish(keep bool) {
 	x.mu.Lock()
+	writing := x.writing
+	x.mu.Unlock()
+	if writing { // the channel is closed: it takes no time
+		<-x.wrote
+	}
+	x.mu.Lock()
 	x.on = nil
 	x.mu.Unlock()
 	x.name.busy.Add(-1)
@@ -178,6 +234,9 @@ func (x *exchange) finish(keep bool) {
 // answer passes the answer that has begun to arrive on c. It reports whether c can
 // carry another exchange, which it then may do already.
 func (x *exchange) answer(c *channel) bool {
+	if !x.hear(c) {
+		return false
+	}
 	n, err := x.readReply(c)
 	if err != nil {
 		x.fail(c, asReplyRefusal(err))
@@ -205,6 +264,14 @@ func (x *exchange) answer(c *channel) bool {
 	}
 	x.finish(keep && sent)
 	return again
+}
+
+// hear says that some of an answer has come on c. It reports false if x has moved on.
+func (x *exchange) hear(c *channel) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.heard = x.heard || x.on == c
+	return x.on == c
 }
 
 // asReplyRefusal says in the app's place what went wrong with its answer.
@@ -313,18 +380,25 @@ func (x *exchange) isAborted() bool {
 // isSent says whether all of the request was sent. An app may have read it all and
 // answered before the visitor's goroutine can say so.
 func (x *exchange) isSent() bool {
+	over := x.sent
 	if x.whole {
-		return true
+		x.mu.Lock()
+		writing := x.writing
+		x.mu.Unlock()
+		if !writing {
+			return true
+		}
+		over = x.wrote
 	}
 	select {
-	case <-x.sent:
+	case <-over:
 		return true
 	default:
 	}
 	limit := time.NewTimer(grace)
 	defer limit.Stop()
 	select {
-	case <-x.sent:
+	case <-over:
 		return true
 	case <-limit.C:
 		return false

@@ -190,21 +190,6 @@ func TestAppsThatFallSilentAreCut(t *testing.T) {
 	a.ended()
 }
 
-func TestAVisitorThatLeavesIsNoticed(t *testing.T) {
-	w := start(t, nil)
-	come, left := make(chan struct{}), make(chan struct{})
-	w.up("app", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		close(come)
-		<-r.Context().Done()
-		close(left)
-	}))
-	v := w.visit(post("app", "hello"))
-	<-come
-	v.Close()
-	<-left
-}
-
 func TestTooManyRequestsOfANameAreTurnedAway(t *testing.T) {
 	w := start(t, short(Limits{Requests: 2}))
 	f := w.up("app", nil)

@@ -209,36 +209,6 @@ func TestOnlySlackdevGetsChannelsAhead(t *testing.T) {
 	}
 }
 
-func TestAStaleChannelIsReplacedOnce(t *testing.T) {
-	w := start(t, nil)
-	f, err := w.connect(newSigner(t), "SSH-2.0-OpenSSH_9.2") // nothing ahead
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.forward("app", 80)
-	v := w.visit(post("app", "one"))
-	a := f.app()
-	a.request()
-	a.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-	v.answer("POST")
-
-	v.send(post("app", "two")) // the app closes on the request that it has kept its channel for
-	a.request()
-	a.Close()
-	b := f.app()
-	if body, _ := io.ReadAll(b.request().Body); string(body) != "two" {
-		t.Errorf("sent again: %q", body)
-	}
-	b.Close() // a new channel is no stale one
-	resp, _ := v.answer("POST")
-	if resp.StatusCode != 502 || resp.Header.Get("X-Slackdev-Relay") != codeNoAnswer {
-		t.Errorf("got %s %v", resp.Status, resp.Header)
-	}
-	if n := f.opened.Load(); n != 2 {
-		t.Errorf("%d channels, want 2", n)
-	}
-}
-
 func TestAChannelThatSpeaksUnaskedIsDropped(t *testing.T) {
 	w := start(t, nil)
 	f, err := w.connect(newSigner(t), "SSH-2.0-OpenSSH_9.2")
@@ -499,6 +469,7 @@ func TestLargeBodiesPassInLittleMemory(t *testing.T) {
 	io.Copy(sum, io.LimitReader(zeros{}, size))
 	want := fmt.Sprintf("%x", sum.Sum(nil))
 
+	runtime.GC() // what other tests have left is not counted
 	var peak uint64
 	sampled, stop := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -23,11 +23,12 @@ const reserved = " www admin administrator api relay localhost local slackdev st
 
 // name is a label, and who has it.
 type name struct {
-	label string
-	owner string                 // the fingerprint of the key that asked first
-	live  atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down
-	busy  atomic.Int32           // requests under way
-	left  time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
+	label  string
+	owner  string                 // the fingerprint of the key that asked first
+	source string                 // where that key was then; "" if it is not counted
+	live   atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down
+	busy   atomic.Int32           // requests under way
+	left   time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
 }
 
 // registry knows which name belongs to whom, for as long as the relay runs. It is
@@ -36,18 +37,20 @@ type registry struct {
 	domain string // in lower case, without a dot at either end
 	limits *Limits
 
-	mu    sync.RWMutex // guards what follows, and every name.left
-	names map[string]*name
-	owned map[string]int // names by owner
+	mu      sync.RWMutex // guards what follows, and every name.left
+	names   map[string]*name
+	owned   map[string]int // names by owner
+	sources map[string]int // names by source
 }
 
 func newRegistry(domain string, limits *Limits) *registry {
-	return &registry{domain: domain, limits: limits, names: map[string]*name{}, owned: map[string]int{}}
+	return &registry{domain: domain, limits: limits, names: map[string]*name{}, owned: map[string]int{}, sources: map[string]int{}}
 }
 
 // claim makes t the tunnel of label, for owner, and gives the tunnel that was
-// there before. The errors are sentences for the owner.
-func (g *registry) claim(label, owner string, t *tunnel) (before *tunnel, err error) {
+// there before. A name that is new is counted for source, unless that is "". The
+// errors are sentences for the owner.
+func (g *registry) claim(label, owner, source string, t *tunnel) (before *tunnel, err error) {
 	if err := checkLabel(label); err != nil {
 		return nil, err
 	}
@@ -59,12 +62,19 @@ func (g *registry) claim(label, owner string, t *tunnel) (before *tunnel, err er
 		if g.owned[owner] >= g.limits.NamesPerKey {
 			return nil, fmt.Errorf("this key has %d names already", g.owned[owner])
 		}
-		if len(g.names) >= g.limits.Names && !g.evict() {
+		ofSource := func(n *name) bool { return n.source == source }
+		if source != "" && g.sources[source] >= g.limits.NamesPerSource && !g.evict(ofSource) {
+			return nil, fmt.Errorf("this address has %d names already", g.sources[source])
+		}
+		if len(g.names) >= g.limits.Names && !g.evict(func(*name) bool { return true }) {
 			return nil, errors.New("the relay has no room for another name")
 		}
-		n = &name{label: label, owner: owner}
+		n = &name{label: label, owner: owner, source: source}
 		g.names[label] = n
 		g.owned[owner]++
+		if source != "" {
+			g.sources[source]++
+		}
 	case n.owner != owner:
 		return nil, fmt.Errorf("the name %s belongs to another key", label)
 	}
@@ -72,12 +82,12 @@ func (g *registry) claim(label, owner string, t *tunnel) (before *tunnel, err er
 	return n.live.Swap(t), nil
 }
 
-// evict forgets the name that has been down longest, if that is long enough for
-// nobody to miss it. The caller holds g.mu.
-func (g *registry) evict() bool {
+// evict forgets the name, of those that match, that has been down longest, if that
+// is long enough for nobody to miss it. The caller holds g.mu.
+func (g *registry) evict(match func(*name) bool) bool {
 	var oldest *name
 	for _, n := range g.names {
-		if n.live.Load() == nil && (oldest == nil || n.left.Before(oldest.left)) {
+		if match(n) && n.live.Load() == nil && (oldest == nil || n.left.Before(oldest.left)) {
 			oldest = n
 		}
 	}
@@ -85,9 +95,8 @@ func (g *registry) evict() bool {
 		return false
 	}
 	delete(g.names, oldest.label)
-	if g.owned[oldest.owner]--; g.owned[oldest.owner] == 0 {
-		delete(g.owned, oldest.owner)
-	}
+	decrement(g.owned, oldest.owner)
+	decrement(g.sources, oldest.source)
 	return true
 }
 

@@ -178,10 +178,10 @@ func TestLabels(t *testing.T) {
 }
 
 func TestTheRegistryIsBounded(t *testing.T) {
-	limits := Limits{Names: 3, NamesPerKey: 2, NameKept: time.Hour}
+	limits := Limits{Names: 3, NamesPerKey: 2, NamesPerSource: 1, NameKept: time.Hour}
 	g := newRegistry("localhost", &limits)
 	claim := func(label, owner string) error {
-		_, err := g.claim(label, owner, &tunnel{})
+		_, err := g.claim(label, owner, "", &tunnel{})
 		return err
 	}
 	if err := errors.Join(claim("a", "k"), claim("b", "k"), claim("a", "k")); err != nil {
@@ -203,5 +203,84 @@ func TestTheRegistryIsBounded(t *testing.T) {
 	}
 	if claim("e", "l") == nil {
 		t.Error("a name that is live is forgotten")
+	}
+}
+
+func TestASourceHasSoManyNamesWithHoweverManyKeys(t *testing.T) {
+	limits := Limits{Names: 100, NamesPerKey: 100, NamesPerSource: 2, NameKept: time.Hour}
+	g := newRegistry("localhost", &limits)
+	for i, tc := range []struct {
+		label, owner, source string
+		want                 bool
+	}{
+		{"a", "k1", "1.2.3.4", true},
+		{"b", "k2", "1.2.3.4", true},
+		{"c", "k3", "1.2.3.4", false},
+		{"c", "k3", "5.6.7.8", true},
+		{"a", "k1", "1.2.3.4", true}, // its own again
+		{"c", "k3", "1.2.3.4", true}, // its own from elsewhere
+		{"d", "k1", "1.2.3.4", false},
+		{"e", "k5", "", true}, // not counted
+		{"f", "k6", "", true},
+		{"g", "k7", "", true},
+	} {
+		_, err := g.claim(tc.label, tc.owner, tc.source, &tunnel{})
+		if (err == nil) != tc.want {
+			t.Errorf("%d: %s for %s from %q: got %v", i, tc.label, tc.owner, tc.source, err)
+		}
+	}
+	g.leave(g.names["a"].live.Load())
+	g.leave(g.names["c"].live.Load())
+	if _, err := g.claim("d", "k4", "1.2.3.4", &tunnel{}); err == nil {
+		t.Error("a name that went just now is forgotten")
+	}
+	limits.NameKept = -1
+	if _, err := g.claim("d", "k4", "1.2.3.4", &tunnel{}); err != nil || g.names["a"] != nil || g.names["c"] == nil {
+		t.Errorf("got %v; the source's own name makes room, and no other: %v", err, g.names)
+	}
+	if g.sources["1.2.3.4"] != 2 || g.sources["5.6.7.8"] != 1 || len(g.sources) != 2 {
+		t.Errorf("counted: %v", g.sources)
+	}
+}
+
+// distantListener says that whoever comes has another address.
+type distantListener struct {
+	net.Listener
+	from net.Addr
+}
+
+func (l distantListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return distantConn{c, l.from}, err
+}
+
+type distantConn struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c distantConn) RemoteAddr() net.Addr { return c.from }
+
+func TestThrowAwayKeysGetNoMoreNames(t *testing.T) {
+	for from, want := range map[string]bool{
+		"203.0.113.7:1": false, "[2001:db8::1]:1": false, "[::ffff:203.0.113.7]:1": false,
+		"127.0.0.1:1": true, "127.1.2.3:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true,
+	} {
+		t.Run(from, func(t *testing.T) {
+			addr, err := net.ResolveTCPAddr("tcp", from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := startOn(t, distantListener{listen(t), addr}, short(Limits{NamesPerSource: 2}))
+			for i, name := range []string{"one", "two", "three", ""} {
+				f, err := w.connect(newSigner(t), "SSH-2.0-x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ok, _ := f.forward(name, 80); ok != (i < 2 || want) {
+					t.Errorf("%q: got %v", name, ok)
+				}
+			}
+		})
 	}
 }

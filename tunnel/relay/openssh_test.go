@@ -126,8 +126,9 @@ func TestThePlainSSHClientWorks(t *testing.T) {
 		}
 	}
 	for range 3 {
-		v := w.visit(post("myname", "hello"))
-		if resp, body := v.answer("POST"); resp.StatusCode != 200 || body != "hello" {
+		// The app closes unannounced after its second answer: a POST may be lost to that.
+		v := w.visit(strings.Replace(post("myname", "hello"), "POST", "PUT", 1))
+		if resp, body := v.answer("PUT"); resp.StatusCode != 200 || body != "hello" {
 			t.Errorf("got %s %q", resp.Status, body)
 		}
 		v.Close()

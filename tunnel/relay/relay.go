@@ -65,6 +65,7 @@ type Limits struct {
 	Forwards       int           // of one connection: 20
 	Names          int           // that are remembered: 10,000
 	NamesPerKey    int           // that are remembered for one key: 100
+	NamesPerSource int           // that are remembered for one address (a /64 in IPv6), whatever its keys; loopback is not counted: 200
 	NameKept       time.Duration // for which a name that is down is never forgotten: 24 h
 	KeepAlive      time.Duration // between keep-alives on a silent connection, which is dead after three: 5 s
 	Open           time.Duration // for a client to open a channel: 10 s
@@ -77,6 +78,7 @@ type Limits struct {
 	Head       time.Duration // for a head to arrive: 10 s
 	Idle       time.Duration // between requests: 120 s
 	BodyIdle   time.Duration // for which a body may stand still because an end does not send or take it: 30 s
+	HalfClosed time.Duration // for which a visitor that has ended its side waits for bytes of an answer: 30 s
 	StreamIdle time.Duration // for which an app may be silent in an answer, and both ends after an upgrade: 10 min
 	Drain      time.Duration // to finish requests when the relay is asked to stop: 5 s
 }
@@ -90,6 +92,7 @@ func (l Limits) withDefaults() Limits {
 	l.Forwards = cmp.Or(l.Forwards, 20)
 	l.Names = cmp.Or(l.Names, 10_000)
 	l.NamesPerKey = cmp.Or(l.NamesPerKey, 100)
+	l.NamesPerSource = cmp.Or(l.NamesPerSource, 200)
 	l.NameKept = cmp.Or(l.NameKept, 24*time.Hour)
 	l.KeepAlive = cmp.Or(l.KeepAlive, 5*time.Second)
 	l.Open = cmp.Or(l.Open, 10*time.Second)
@@ -100,6 +103,7 @@ func (l Limits) withDefaults() Limits {
 	l.Head = cmp.Or(l.Head, 10*time.Second)
 	l.Idle = cmp.Or(l.Idle, 120*time.Second)
 	l.BodyIdle = cmp.Or(l.BodyIdle, 30*time.Second)
+	l.HalfClosed = cmp.Or(l.HalfClosed, 30*time.Second)
 	l.StreamIdle = cmp.Or(l.StreamIdle, 10*time.Minute)
 	l.Drain = cmp.Or(l.Drain, 5*time.Second)
 	return l

@@ -54,11 +54,17 @@ func newSigner(t testing.TB) ssh.Signer {
 // start runs a relay for localhost until the test ends. change may set its fields before.
 func start(t testing.TB, change func(*Relay)) *world {
 	t.Helper()
+	return startOn(t, listen(t), change)
+}
+
+// startOn is start with a listener of the test's own for SSH.
+func startOn(t testing.TB, sshListener net.Listener, change func(*Relay)) *world {
+	t.Helper()
 	r := &Relay{Domain: "localhost", HostKey: newSigner(t)}
 	if change != nil {
 		change(r)
 	}
-	sshListener, httpListener := listen(t), listen(t)
+	httpListener := listen(t)
 	w := &world{t: t, relay: r, ssh: sshListener.Addr().String(), http: httpListener.Addr().String()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -189,6 +189,15 @@ func (q *request) persistent() bool {
 	return !q.close && (q.minor == 1 || q.keepAlive)
 }
 
+// idempotent says whether the app may get the request twice (RFC 9110, section 9.2.2).
+func (q *request) idempotent() bool {
+	switch string(q.method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
 // asked is what an answer must know of its request.
 type asked struct {
 	head  bool // the method is HEAD

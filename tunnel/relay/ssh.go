@@ -164,6 +164,17 @@ func sourceOf(c net.Conn) string {
 	return ip.String()
 }
 
+// nameSource is the address that c's names are counted for, or "" where it tells
+// nothing: everybody on this machine has that of loopback, and so has everybody
+// behind a proxy on it.
+func nameSource(c net.Conn) string {
+	source := sourceOf(c)
+	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil && a.Addr().Unmap().IsLoopback() {
+		return ""
+	}
+	return source
+}
+
 // admit counts a stranger, if there is room for one. Who is admitted must be dismissed.
 func (s *server) admit(c net.Conn) bool {
 	source := sourceOf(c)

@@ -98,7 +98,7 @@ func (t *tunnel) acquire(x *exchange) (*channel, *refusal) {
 	var c *channel
 	if last := len(t.idle) - 1; last >= 0 {
 		c, t.idle = t.idle[last], t.idle[:last]
-		c.serves = x
+		c.give(x)
 	}
 	return t.await(&waiter{x: x}, c)
 }
@@ -114,7 +114,7 @@ func (t *tunnel) acquireFresh(x *exchange) (*channel, *refusal) {
 	for i, c := range t.idle {
 		if !c.used {
 			t.idle = slices.Delete(t.idle, i, i+1)
-			c.serves = x
+			c.give(x)
 			return t.await(w, c)
 		}
 	}
@@ -252,7 +252,7 @@ func (t *tunnel) deliver(c *channel) bool {
 	for i, w := range t.waiting {
 		if !w.fresh || !c.used {
 			t.waiting = slices.Delete(t.waiting, i, i+1)
-			c.serves = w.x
+			c.give(w.x)
 			w.got <- c
 			return true
 		}
@@ -308,6 +308,12 @@ type channel struct {
 
 	serves *exchange // nil while it is idle; guarded by tunnel.mu
 	since  time.Time // when it became idle; guarded by tunnel.mu
+}
+
+// give makes c the channel of x. The caller holds tunnel.mu.
+func (c *channel) give(x *exchange) {
+	c.serves = x
+	x.give(c)
 }
 
 // serve reads until the channel ends. Bytes that come while it carries no exchange

@@ -36,17 +36,23 @@ type visitor struct {
 	writeBy time.Time
 
 	idling atomic.Bool // waits for a request
+	wrote  atomic.Bool // something was written; see outlast
 
 	mu     sync.Mutex
 	ending bool // the read deadline is final; guarded by mu
+}
+
+func newVisitor(s *server, c net.Conn) *visitor {
+	v := &visitor{s: s, net: c, in: newInbox(&s.buffers), stamp: s.stampFor(c)}
+	v.x.v, v.x.done, v.x.wrote = v, make(chan bool, 1), make(chan struct{}, 1)
+	return v
 }
 
 // serveHTTP takes visitors until the listener ends.
 func (s *server) serveHTTP(l net.Listener) error {
 	seats := make(chan struct{}, s.limits.Visitors)
 	return s.accept(l, func(c net.Conn) {
-		v := &visitor{s: s, net: c, in: newInbox(&s.buffers), stamp: s.stampFor(c)}
-		v.x.v, v.x.done = v, make(chan bool, 1)
+		v := newVisitor(s, c)
 		if !s.seat(v) {
 			c.Close()
 			return
@@ -161,6 +167,8 @@ func (v *visitor) idle() bool {
 		switch {
 		case err == nil, v.switched():
 			return true
+		case errors.Is(err, io.EOF):
+			return v.outlast()
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			v.abandon()
 			return false
@@ -193,11 +201,39 @@ func (v *visitor) idleLeft() time.Duration {
 	return v.s.limits.Idle - time.Since(v.x.ended)
 }
 
+// outlast waits for the end of the exchange of a visitor that has ended its side of
+// the connection. It may have gone, or have said all that it has to say: the
+// network does not tell until something is written. So as long as that works the
+// exchange goes on, and for Limits.HalfClosed without. It reports whether the
+// protocol has changed.
+func (v *visitor) outlast() bool {
+	if !v.pending {
+		return false
+	}
+	v.wrote.Store(false)
+	ticks := time.NewTicker(v.s.limits.HalfClosed)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-v.x.switches:
+			return true
+		case <-v.x.done:
+			v.pending = false
+			return false
+		case <-ticks.C:
+			if !v.wrote.Swap(false) {
+				v.abandon()
+				return false
+			}
+		}
+	}
+}
+
 // abandon ends the exchange of a visitor that has left.
 func (v *visitor) abandon() {
 	if v.pending {
 		v.x.abort(v.x.number, nil)
-		v.net.Close() // or the answer could wait for a visitor that does not read
+		v.cut() // or the answer could wait for a visitor that does not read
 		<-v.x.done
 		v.pending = false
 	}
@@ -259,8 +295,7 @@ func (v *visitor) handle(n int) bool {
 		return v.refuse(r, x.asked, &x.q.message, keep)
 	}
 	v.pending = true
-	x.moveTo(c)
-	if !x.whole {
+	if c = x.moveTo(c); c != nil && !x.whole {
 		v.sendBody(c, &b)
 	}
 	return true
@@ -447,6 +482,9 @@ func (v *visitor) write(p []byte) error {
 		}
 		n, err := v.net.Write(p)
 		p = p[n:]
+		if n > 0 && !v.wrote.Load() {
+			v.wrote.Store(true)
+		}
 		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
