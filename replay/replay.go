@@ -37,6 +37,7 @@ type Replayer struct {
 	// Secrets sign: the one that the original was signed with where it is known by
 	// name, else the first. Without any, headers go as they were recorded.
 	Secrets []slack.Secret
+	Host    string // of requests that were made here; empty: localhost
 	Now     func() time.Time
 	NewID   func() inspector.ID
 	Timeout time.Duration // zero: DefaultTimeout
@@ -88,8 +89,11 @@ func (r *Replayer) Replay(ctx context.Context, id inspector.ID, o Options) (insp
 }
 
 // Send delivers a request that was made here, signed with the first secret. It
-// returns as Replay does. A request without a host is for localhost.
+// returns as Replay does. A request without a host is for Host.
 func (r *Replayer) Send(ctx context.Context, q inspector.Request, o Options) (inspector.ID, error) {
+	if q.Host == "" {
+		q.Host = r.Host
+	}
 	var secret *slack.Secret
 	if len(r.Secrets) > 0 && signed(q.Method, "") {
 		secret = &r.Secrets[0]

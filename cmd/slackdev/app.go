@@ -54,6 +54,7 @@ type app struct {
 	local   net.Listener   // the local API and page
 	front   net.Listener   // where requests arrive when there is no tunnel
 	live    chan struct{}  // closed when the first request can come
+	mistake string         // the key of what was said about the rules; of whoever reads them
 
 	mu     sync.Mutex // guards the rest
 	status tunnel.Status
@@ -193,7 +194,9 @@ func (a *app) join(ctx context.Context, o options) {
 	ids := inspector.NewIDs(a.env.Now, newest(ctx, a.store))
 	a.rules = &mock.Rules{File: a.cfg.Rules, Now: a.env.Now}
 	if err := a.rules.Reload(); err != nil {
-		a.screen.trouble("rules", err.Error(), "no rule answers until the file is mended")
+		a.rulesTrouble(err, "no rule answers until the file is mended")
+	} else if _, err := os.Stat(a.cfg.Rules); err != nil && a.cfg.Asked("rules") {
+		a.screen.notice(a.cfg.Rules + " is not there yet; its rules are in force as soon as it is")
 	}
 	refuse := 0
 	if a.cfg.Enforce {
@@ -206,7 +209,7 @@ func (a *app) join(ctx context.Context, o options) {
 	page := &webui.Server{
 		Journal: a.journal, Rules: a.rules, Status: a.describe, Token: a.token, Hosts: a.cfg.Hosts, Dir: o.pageDir, Log: a.log,
 		Replayer: &replay.Replayer{
-			Source: a.store, Handler: a.proxy, To: a.proxy.To, Secrets: a.secrets, Now: a.env.Now, NewID: ids.Next,
+			Source: a.store, Handler: a.proxy, Host: a.cfg.App.Host, To: a.proxy.To, Secrets: a.secrets, Now: a.env.Now, NewID: ids.Next,
 		},
 	}
 	a.mu.Lock()
@@ -352,11 +355,15 @@ func (a *app) origin() inspector.Origin {
 
 // tunnelChanged hears from the keeper.
 func (a *app) tunnelChanged(s tunnel.Status) {
+	s.Err = plainly(s.Provider, s.Err)
 	a.mu.Lock()
 	a.status = s
 	a.mu.Unlock()
-	if s.State == tunnel.Up {
+	switch {
+	case s.State == tunnel.Up:
 		a.begin()
+	case s.State == tunnel.Waiting && !a.hasBegun():
+		a.screen.notice("meanwhile the inspector is on " + a.localURL() + "/#t=" + a.token + "  and  slackdev send  reaches the app")
 	}
 	a.screen.tunnel(s)
 	a.refresh(webui.StatusChanged)
@@ -383,10 +390,16 @@ func (a *app) begin() {
 	for _, secret := range a.secrets {
 		r.Secrets = append(r.Secrets, secret.Name)
 	}
+	if a.cfg.Via == "auto" && s.Provider == "embedded" {
+		r.Failed = "pinggy"
+	}
 	if a.cfg.Store == "memory" {
 		r.Store = "the history is kept in memory and ends with slackdev"
 	}
 	a.screen.ready(r)
+	if a.cfg.Enforce {
+		a.screen.notice(fmt.Sprintf("--enforce: what is not signed by Slack gets %d, and does not reach the app", a.cfg.RefuseStatus))
+	}
 	close(a.live)
 	if err := a.askApp(context.Background()); err != nil {
 		a.screen.trouble("app", "nothing listens on "+a.cfg.App.Host, startApp)

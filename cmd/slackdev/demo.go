@@ -31,7 +31,7 @@ func demoCommand(env config.Env) *cobra.Command {
 process, and sends signed requests like Slack's through the public side. Nothing
 leaves this machine, and nothing is kept when it ends.`,
 		Example: `  slackdev demo`,
-		Args:    args(cobra.NoArgs),
+		Args:    args(few(0, 0, "")),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			random := make([]byte, 16)
 			if _, err := io.ReadFull(env.Random, random); err != nil {

@@ -81,7 +81,7 @@ func mockAddCommand(env config.Env) *cobra.Command {
 		Example: `  slackdev mock add --any --text "ok"
   slackdev mock add deploy --kind slash_command --name /deploy --json '{"response_type":"in_channel","text":"on it"}'
   slackdev mock add slow --kind view_submission --delay 4s --times 1`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args: args(few(0, 1, "")),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			rules, _, err := openRules(cmd, env)
 			if err != nil {
@@ -153,7 +153,7 @@ func (f *fit) build() (mock.Rule, error) {
 func mockListCommand(env config.Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the rules, in the order in which they are asked", Args: args(cobra.NoArgs),
+		Use: "list", Short: "List the rules, in the order in which they are asked", Args: args(few(0, 0, "")),
 		Example: "  slackdev mock list",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rules, _, err := openRules(cmd, env)
@@ -262,7 +262,7 @@ func answered(a mock.Answer) string {
 
 func mockRemoveCommand(env config.Env) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rm NAME", Short: "Remove a rule", Args: args(cobra.ExactArgs(1)),
+		Use: "rm NAME", Short: "Remove a rule", Args: args(few(1, 1, "which rule? give its name")),
 		Example: "  slackdev mock rm deploy",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			rules, _, err := openRules(cmd, env)
@@ -285,7 +285,7 @@ func mockRemoveCommand(env config.Env) *cobra.Command {
 
 func mockCheckCommand(env config.Env) *cobra.Command {
 	return &cobra.Command{
-		Use: "check FILE", Short: "Look for mistakes in a file of rules", Args: args(cobra.ExactArgs(1)),
+		Use: "check FILE", Short: "Look for mistakes in a file of rules", Args: args(few(1, 1, "which file?")),
 		Example: "  slackdev mock check slackdev.yaml",
 		RunE: func(_ *cobra.Command, given []string) error {
 			data, err := os.ReadFile(given[0])
@@ -293,10 +293,17 @@ func mockCheckCommand(env config.Env) *cobra.Command {
 				return usage(err, "slackdev mock check slackdev.yaml")
 			}
 			rules, err := mock.Parse(data, given[0])
+			var mistakes mock.Mistakes
+			if errors.As(err, &mistakes) && len(mistakes) > 1 {
+				for _, m := range mistakes {
+					fmt.Fprintln(env.Stderr, console.Clean(m.Error()))
+				}
+				return usage(fmt.Errorf("%s has %s", given[0], count(len(mistakes), "mistake")), "")
+			}
 			if err != nil {
 				return usage(err, "")
 			}
-			_, err = fmt.Fprintf(env.Stdout, "%s: %d rules, no mistakes\n", given[0], len(rules))
+			_, err = fmt.Fprintf(env.Stdout, "%s: %s, no mistakes\n", given[0], count(len(rules), "rule"))
 			return err
 		},
 	}

@@ -254,6 +254,15 @@ func cause(err error) string {
 	}
 }
 
+// plainly keeps an error of the network, and says it as a person would.
+func plainly(provider string, err error) error {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return err
+	}
+	return fmt.Errorf("%s cannot be reached (%s)", provider, cause(err))
+}
+
 // shown spells a URL as programs read it: of this machine by its address.
 func shown(u *url.URL) *url.URL {
 	if u == nil || u.Hostname() != "localhost" {

@@ -30,7 +30,7 @@ DNS for *.DOMAIN must point to this machine. For https put a TLS server in front
 and tell the relay with --scheme https --port 443.`,
 		Example: `  slackdev relay --ssh :2222 --http :8080 --domain relay.example.org
   slackdev relay --ssh 127.0.0.1:2222 --http 127.0.0.1:8080 --domain localhost`,
-		Args: args(cobra.NoArgs),
+		Args: args(few(0, 0, "")),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if domain == "" {
 				return usage(errors.New("--domain is missing: names are given under it"), "slackdev relay --domain relay.example.org")

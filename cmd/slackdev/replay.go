@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -126,7 +127,7 @@ was as --expect says.`,
 		Example: `  slackdev replay last
   slackdev replay last --set text="buy bread"
   slackdev replay kind:command user:ana`,
-		Args: args(cobra.MinimumNArgs(1)),
+		Args: args(few(1, math.MaxInt, "which request? give an id, last, or a query")),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if err := s.check(); err != nil {
 				return err

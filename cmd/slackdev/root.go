@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/slackdev/slackdev/cmd/internal/config"
 	"github.com/slackdev/slackdev/cmd/internal/console"
@@ -49,8 +50,9 @@ func leftEarly(err error) bool {
 // newRoot makes the tree of commands. It reads nothing and starts nothing.
 func newRoot(env config.Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "slackdev",
-		Short: "A public address, a recorder and a replayer for the Slack app on your laptop",
+		Version: version(),
+		Use:     "slackdev",
+		Short:   "A public address, a recorder and a replayer for the Slack app on your laptop",
 		Long: `slackdev gives the Slack app on your laptop a public address. It checks Slack's
 signatures, keeps every request and its answer, shows them in the terminal and in
 the browser, and sends any of them again, freshly signed.`,
@@ -65,7 +67,7 @@ the browser, and sends any of them again, freshly signed.`,
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(err, cmd.CommandPath()+" --help")
+		return usage(badFlag(err), cmd.CommandPath()+" --help")
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
@@ -121,6 +123,33 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// few checks that there are from least to most arguments; missing asks for the first.
+func few(least, most int, missing string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		switch {
+		case len(given) < least:
+			return errors.New(missing)
+		case len(given) > most:
+			return fmt.Errorf("%s does not know what to do with %q", cmd.CommandPath(), given[most])
+		}
+		return nil
+	}
+}
+
+// badFlag says which flag has a value that it cannot take, in other words than Go's.
+func badFlag(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	kinds := map[string]string{"int": "a number", "bool": "true or false", "duration": "a time like 500ms or 2s"}
+	kind, known := kinds[bad.GetFlag().Value.Type()]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("--%s %q is not %s", bad.GetFlag().Name, bad.GetValue(), kind)
 }
 
 // unknown refuses a word that is no command, and says which one may have been meant.

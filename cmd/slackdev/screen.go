@@ -17,6 +17,7 @@ type screen struct {
 
 func newScreen(env config.Env, cfg *config.Config, json bool) *screen {
 	s := &screen{person: personal(env, cfg, env.Stderr)}
+	s.person.Forgets = cfg.Store == "memory"
 	if json {
 		s.program = &console.JSON{W: env.Stdout}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -27,7 +28,7 @@ tunnel. --list shows the kinds and the values that can be set.`,
 		Example: `  slackdev send slash_command --set text="add milk"
   slackdev send event_callback app_mention --set event.text="hello"
   slackdev send --list`,
-		Args: args(cobra.MaximumNArgs(2)),
+		Args: args(few(0, 2, "")),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, k := range compose.Kinds() {
@@ -83,7 +84,13 @@ func printKinds(env config.Env, asJSON bool) error {
 	out := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
 	for _, k := range compose.Kinds() {
 		fmt.Fprintf(out, "%s\t%s\n", k.Name, k.Summary)
-		fmt.Fprintf(out, "\t--set %s\n", strings.Join(k.Fields[:min(len(k.Fields), 6)], " "))
+		// What is drawn rather than told is long, and --json has it.
+		fields := slices.DeleteFunc(slices.Clone(k.Fields), func(path string) bool {
+			return strings.Contains(path, "blocks.") || strings.Contains(path, "authorizations.")
+		})
+		for some := range slices.Chunk(fields, 6) {
+			fmt.Fprintf(out, "\t--set %s\n", strings.Join(some, " "))
+		}
 	}
 	return out.Flush()
 }

@@ -24,7 +24,7 @@ is given.`,
 		Example: `  slackdev show last
   slackdev show last --json
   slackdev show last --curl`,
-		Args: args(cobra.ExactArgs(1)),
+		Args: args(few(1, 1, "which request? give an id, or last")),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			cfg, err := config.Load(env, config.Given(cmd.Flags()))
 			if err != nil {

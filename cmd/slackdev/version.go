@@ -14,7 +14,7 @@ import (
 func versionCommand(env config.Env) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "version", Short: "Which slackdev this is", Args: args(cobra.NoArgs),
+		Use: "version", Short: "Which slackdev this is", Args: args(few(0, 0, "")),
 		Example: "  slackdev version",
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {

@@ -47,12 +47,26 @@ func (a *app) watchRules(ctx context.Context) error {
 
 func (a *app) reloadRules() {
 	if err := a.rules.Reload(); err != nil {
-		a.screen.trouble("rules", err.Error(), "the rules from before stay in force")
+		a.rulesTrouble(err, "the rules from before stay in force")
 	} else {
-		a.screen.healed("rules", fmt.Sprintf("%d rules are in force again", len(a.rules.List())))
+		a.screen.healed(a.mistake, count(len(a.rules.List()), "rule")+" in force again")
 	}
 	a.refresh(webui.RulesChanged)
 	a.refresh(webui.StatusChanged)
+}
+
+// rulesTrouble says what is wrong with the rules; another mistake than before is news.
+func (a *app) rulesTrouble(err error, hint string) {
+	a.mistake = "rules " + err.Error()
+	a.screen.trouble(a.mistake, err.Error(), hint)
+}
+
+// count spells a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // watchRequests shows a line for each request that is done.

@@ -86,7 +86,7 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		"usre:ana":                           {"usre", `there is no key "usre"`, "did you mean user?"},
 		"wholly:other":                       {"wholly", `there is no key "wholly"`, `to search for the text, quote it: "wholly:…"`},
 		"kind:comand":                        {"comand", `there is no kind "comand"`, "did you mean command?"},
-		"kind:event,zzz":                     {"zzz", `there is no kind "zzz"`, "one of slash_command"},
+		"kind:event,zzz":                     {"zzz", `there is no kind "zzz"`, "one of slash_command, outgoing_webhook, event_callback, url_verification, app_rate_limited, block_actions, block_suggestion, view_submission, view_closed, shortcut, …"},
 		"kind:zzz*":                          {"zzz*", `there is no kind "zzz*"`, ""},
 		"verdict:vaild":                      {"vaild", `there is no verdict "vaild"`, "did you mean valid?"},
 		"origin:moon":                        {"moon", `there is no origin "moon"`, "tunnel"},

@@ -180,12 +180,21 @@ func oneOf(what string, words []string, aliases map[string]string) func(value, *
 		if !slices.ContainsFunc(words, func(w string) bool { return w == word || star && strings.HasPrefix(w, beginning) }) {
 			return &Error{
 				Problem: fmt.Sprintf("there is no %s %q", what, v.text),
-				Fix:     suggest(beginning, words, "one of "+strings.Join(words, ", ")),
+				Fix:     suggest(beginning, words, "one of "+some(words)),
 			}
 		}
 		t.Values = append(t.Values, word)
 		return nil
 	}
+}
+
+// some lists words, and of many the first ten.
+func some(words []string) string {
+	const most = 10
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return strings.Join(words[:most], ", ") + ", …"
 }
 
 func status(v value, t *inspector.Term) *Error {

@@ -264,12 +264,12 @@ func (c *call) finish() {
 	c.save()
 }
 
-// lint says what Slack would make of the answer. Of what slackdev says in place of an
-// app that failed, the fault tells more.
+// lint says what Slack would make of the app's answer, or a rule's. What slackdev says
+// in the place of both is not the app's to mend: the fault or the verdict tells more.
 func (c *call) lint() []slack.Finding {
-	answer := slack.Answer{Took: c.x.Elapsed}
+	answer := slack.Answer{Took: c.x.Elapsed, Signed: c.r.Header.Get(slack.SignatureHeader) != "", Verdict: c.x.Verdict.Status}
 	if res := c.x.Response; res != nil {
-		if res.By == inspector.BySlackdev && c.x.Fault != "" {
+		if res.By == inspector.BySlackdev {
 			return nil
 		}
 		answer.Status, answer.Header, answer.Body = res.Status, c.out.Header(), res.Body.Bytes

@@ -326,8 +326,8 @@ func TestRefusalKeepsRequestsFromTheApp(t *testing.T) {
 			if got, body := do(t, bad); got != status || !strings.Contains(body, "not verified") {
 				t.Errorf("a forged request got %d %q", got, body)
 			}
-			if x := f.last(t); x.Response.By != inspector.BySlackdev || x.Response.Status != status {
-				t.Errorf("recorded: %+v", x.Response)
+			if x := f.last(t); x.Response.By != inspector.BySlackdev || x.Response.Status != status || len(x.Findings) > 0 {
+				t.Errorf("recorded: %+v, with findings that the app cannot mend: %+v", x.Response, x.Findings)
 			}
 			if got, _ := do(t, f.signed(t, command)); got != 200 {
 				t.Errorf("a signed request got %d", got)
@@ -337,6 +337,34 @@ func TestRefusalKeepsRequestsFromTheApp(t *testing.T) {
 			}
 			if want := []string{"/slack/events", "/slack/oauth_redirect"}; !slices.Equal(asked, want) {
 				t.Errorf("the app was asked for %q, want %q", asked, want)
+			}
+		})
+	}
+}
+
+func TestAFindingTellsAnUnsignedRequestFromAWrongSecret(t *testing.T) {
+	app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	for name, tc := range map[string]struct {
+		secret, signed bool
+		fix            string
+	}{
+		"signed":                     {true, true, "is probably another one"},
+		"signed, no secret to check": {false, true, "is probably another one"},
+		"unsigned":                   {true, false, "slackdev send"},
+		"unsigned, no secret":        {false, false, "SLACK_SIGNING_SECRET"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := serve(t, app, nil)
+			r := f.signed(t, command)
+			if !tc.secret {
+				f.Verifier.Secrets = nil
+			}
+			if !tc.signed {
+				r.Header.Del("X-Slack-Signature")
+			}
+			do(t, r)
+			if x := f.last(t); len(x.Findings) != 1 || !strings.Contains(x.Findings[0].Fix, tc.fix) {
+				t.Errorf("got %+v, want a fix with … %s …", x.Findings, tc.fix)
 			}
 		})
 	}

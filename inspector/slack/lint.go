@@ -47,6 +47,9 @@ type Answer struct {
 	Body   []byte
 	Whole  bool          // false: Body is only the beginning of what was sent
 	Took   time.Duration // from the request's arrival to the end of the answer
+
+	Signed  bool   // whether the request that it answers carried a signature at all
+	Verdict Status // what Verify said of that request
 }
 
 // Deadline is how long Slack waits for an answer
@@ -102,6 +105,9 @@ func lintStatus(p Payload, a Answer) []Finding {
 	if a.Status == 0 || a.Status/100 == 2 || a.Status/100 == 3 {
 		return nil
 	}
+	if refused := a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden; refused && !a.Signed {
+		return []Finding{refusedUnsigned(a)}
+	}
 	f := Finding{Code: "bad_status", Severity: Failure,
 		Text: "Slack takes " + strconv.Itoa(a.Status) + " for a failed delivery" + consequence(p.Kind) + "."}
 	switch {
@@ -125,6 +131,17 @@ func lintStatus(p Payload, a Answer) []Finding {
 		f.Text = "Slack takes " + strconv.Itoa(a.Status) + " for a failed delivery, and X-Slack-No-Retry keeps it from sending the event again."
 	}
 	return []Finding{f}
+}
+
+// refusedUnsigned is about an app that does what it should: Slack signs all it sends.
+func refusedUnsigned(a Answer) Finding {
+	f := Finding{Code: "bad_status", Severity: Warning,
+		Text: "The app refused an unsigned request with " + strconv.Itoa(a.Status) + ", as it should: Slack signs what it sends.",
+		Fix:  "Send it with slackdev send or slackdev replay, which sign what they send."}
+	if a.Verdict == Unchecked {
+		f.Fix = "Put SLACK_SIGNING_SECRET into .env so that slackdev can sign what it sends."
+	}
+	return f
 }
 
 // consequence says what follows from a failed delivery.

@@ -50,7 +50,8 @@ func TestLint(t *testing.T) {
 		"nothing is known":       {Payload{}, status(500), nil},
 
 		"no such path":             {command, status(404), []string{"failure bad_status"}},
-		"refused":                  {event, status(401), []string{"failure bad_status"}},
+		"refused":                  {event, func() Answer { a := status(401); a.Signed = true; return a }(), []string{"failure bad_status"}},
+		"refused, unsigned":        {event, status(401), []string{"warning bad_status"}},
 		"it failed":                {view, status(500), []string{"failure bad_status"}},
 		"another success":          {event, status(204), nil},
 		"a failure, and slow":      {event, Answer{Status: 502, Took: 4 * time.Second}, []string{"failure slow_answer", "failure bad_status"}},
@@ -132,13 +133,38 @@ func TestLintSaysWhatHelps(t *testing.T) {
 		"too many":               {DialogSubmission, 429, 0, "shows the user an error", "Answer 200"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := Lint(Payload{Kind: tc.kind}, Answer{Status: tc.status, Took: tc.took})
+			all := Lint(Payload{Kind: tc.kind}, Answer{Status: tc.status, Took: tc.took, Signed: true})
 			for _, f := range all {
 				if strings.Contains(f.Text, tc.text) && strings.Contains(f.Fix, tc.fix) {
 					return
 				}
 			}
 			t.Errorf("%s, %d after %v: got %+v, want … %s … and … %s …", tc.kind, tc.status, tc.took, all, tc.text, tc.fix)
+		})
+	}
+}
+
+func TestARefusedUnsignedRequestIsNotBlamedOnTheSecret(t *testing.T) {
+	for name, tc := range map[string]struct {
+		a        Answer
+		unsigned bool
+		fix      string
+	}{
+		"unsigned, though a secret is known": {Answer{Status: 401, Verdict: Missing}, true, "slackdev send"},
+		"a legacy token alone":               {Answer{Status: 403, Verdict: TokenOnly}, true, "slackdev send"},
+		"unsigned for want of a secret":      {Answer{Status: 401, Verdict: Unchecked}, true, "SLACK_SIGNING_SECRET into .env"},
+		"signed, and no secret to check":     {Answer{Status: 401, Verdict: Unchecked, Signed: true}, false, "another one"},
+		"signed with another secret":         {Answer{Status: 401, Verdict: Mismatch, Signed: true}, false, "another one"},
+		"signed, the timestamp lost":         {Answer{Status: 401, Verdict: Missing, Signed: true}, false, "another one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := Lint(Payload{Kind: SlashCommand}, tc.a)
+			if len(all) != 1 || all[0].Code != "bad_status" {
+				t.Fatalf("got %+v, want one bad_status", all)
+			}
+			if got := strings.HasPrefix(all[0].Text, "The app refused an unsigned request"); got != tc.unsigned || !strings.Contains(all[0].Fix, tc.fix) {
+				t.Errorf("got %+v, want a fix with … %s …", all[0], tc.fix)
+			}
 		})
 	}
 }

@@ -117,14 +117,14 @@ func (v *Verifier) judge(sum *[sha256.Size]byte, timestamp string, seconds int64
 		if fresh {
 			verdict.Status, verdict.Detail = Valid, validDetail(s.Name, verdict.Age)
 		} else {
-			verdict.Status, verdict.Detail = Stale, staleDetail(s.Name, verdict.Age, limit)
+			verdict.Status, verdict.Detail = Stale, staleDetail(verdict.Age, limit)
 		}
 		return verdict
 	}
 	verdict.Status = Mismatch
 	verdict.Detail = "signed with " + v.noneOf() + ": another app's secret, or the body was changed on the way"
 	if !fresh {
-		verdict.Detail += "; the timestamp is " + whenFrom(verdict.Age) + " as well"
+		verdict.Detail += "; and " + ageInWords(verdict.Age)
 	}
 	return verdict
 }
@@ -168,10 +168,10 @@ func unsigned(h http.Header, body []byte, signature, timestamp bool) Verdict {
 		return Verdict{Status: Missing, Detail: "there is an " + TimestampHeader + " but no " + SignatureHeader +
 			", and Slack sends both: did something drop it on the way?"}
 	case hasToken(h, body):
-		return Verdict{Status: TokenOnly, Detail: "unsigned: there is only a legacy verification token, " +
+		return Verdict{Status: TokenOnly, Detail: "there is only a legacy verification token, " +
 			"which everyone who has seen one request can send"}
 	}
-	return Verdict{Status: Missing, Detail: "unsigned: neither " + SignatureHeader + " nor " + TimestampHeader +
+	return Verdict{Status: Missing, Detail: "neither " + SignatureHeader + " nor " + TimestampHeader +
 		" is there, so anyone can have sent it"}
 }
 
@@ -263,30 +263,32 @@ func nibble(c byte) byte {
 
 func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
+// validDetail tells the age at the arrival: the text is kept, and read much later.
 func validDetail(name string, age time.Duration) string {
 	if age == 0 {
-		return "signed with " + name + " just now"
+		return "signed with " + name + " when it arrived"
 	}
 	if age < 0 {
-		return "signed with " + name + ", " + (-age).String() + " in the future"
+		return "signed with " + name + ", " + (-age).String() + " ahead of this clock"
 	}
-	return "signed with " + name + ", " + age.String() + " ago" // the hot path: one allocation
+	return "signed with " + name + ", " + age.String() + " before it arrived" // the hot path: one allocation
 }
 
-func staleDetail(name string, age, limit time.Duration) string {
+// staleDetail does not name the secret: Verdict.Secret does.
+func staleDetail(age, limit time.Duration) string {
 	if age < 0 {
-		return "signed with " + name + ", but " + whenFrom(age) + ": your clock is " + inWords(-age) +
+		return ageInWords(age) + ": your clock is " + inWords(-age) +
 			" behind; Slack's limit is " + inWords(limit) + ", and some SDKs have none for the future"
 	}
-	return "signed with " + name + ", but " + whenFrom(age) + "; Slack's limit is " + inWords(limit)
+	return ageInWords(age) + "; Slack's limit is " + inWords(limit)
 }
 
-// whenFrom says where a time lies that is age old.
-func whenFrom(age time.Duration) string {
+// ageInWords says where a timestamp lay that was age old.
+func ageInWords(age time.Duration) string {
 	if age < 0 {
-		return inWords(-age) + " in the future"
+		return "its timestamp was " + inWords(-age) + " in the future"
 	}
-	return inWords(age) + " ago"
+	return "its timestamp was " + inWords(age) + " old when it arrived"
 }
 
 // inWords spells a length of whole seconds as 6m12s, and 5m0s as 5m.

@@ -83,20 +83,20 @@ func TestVerifyByAge(t *testing.T) {
 		want   Status
 		detail string
 	}{
-		"fresh and right":                {2 * time.Second, dev, Valid, "signed with DEV_SECRET, 2s ago"},
-		"this very second":               {0, dev, Valid, "signed with DEV_SECRET just now"},
-		"a clock that runs a little off": {-7 * time.Second, dev, Valid, "signed with DEV_SECRET, 7s in the future"},
+		"fresh and right":                {2 * time.Second, dev, Valid, "signed with DEV_SECRET, 2s before it arrived"},
+		"this very second":               {0, dev, Valid, "signed with DEV_SECRET when it arrived"},
+		"a clock that runs a little off": {-7 * time.Second, dev, Valid, "signed with DEV_SECRET, 7s ahead of this clock"},
 		"exactly five minutes":           {5 * time.Minute, dev, Valid, ""},
 		"five minutes ahead":             {-5 * time.Minute, dev, Valid, ""},
 		"a second over five minutes": {5*time.Minute + time.Second, dev, Stale,
-			"signed with DEV_SECRET, but 5m1s ago; Slack's limit is 5m"},
+			"its timestamp was 5m1s old when it arrived; Slack's limit is 5m"},
 		"a second over, ahead": {-5*time.Minute - time.Second, dev, Stale,
-			"signed with DEV_SECRET, but 5m1s in the future: your clock is 5m1s behind; Slack's limit is 5m, and some SDKs have none for the future"},
-		"last week": {170 * time.Hour, dev, Stale, "signed with DEV_SECRET, but 7 days ago; Slack's limit is 5m"},
+			"its timestamp was 5m1s in the future: your clock is 5m1s behind; Slack's limit is 5m, and some SDKs have none for the future"},
+		"last week": {170 * time.Hour, dev, Stale, "its timestamp was 7 days old when it arrived; Slack's limit is 5m"},
 		"another app's": {2 * time.Second, other, Mismatch,
 			"signed with something other than DEV_SECRET: another app's secret, or the body was changed on the way"},
 		"another app's and old": {6*time.Minute + 12*time.Second, other, Mismatch,
-			"signed with something other than DEV_SECRET: another app's secret, or the body was changed on the way; the timestamp is 6m12s ago as well"},
+			"signed with something other than DEV_SECRET: another app's secret, or the body was changed on the way; and its timestamp was 6m12s old when it arrived"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := verifierOf(dev).Verify(signedWith(tc.with, noon.Add(-tc.age), body), body)
@@ -205,11 +205,11 @@ func TestUnsignedRequestsAreToldApart(t *testing.T) {
 		"no timestamp":             {with(form, SignatureHeader, signature), "token=x", Missing, "but no X-Slack-Request-Timestamp"},
 		"no signature":             {with(form, TimestampHeader, timestamp), "token=x", Missing, "but no X-Slack-Signature"},
 		"a form with a token":      {form, "token=abc&command=%2Fx", TokenOnly, "legacy verification token"},
-		"a form without one":       {form, "command=%2Fx", Missing, "unsigned"},
-		"a form with an empty one": {form, "token=&command=%2Fx", Missing, "unsigned"},
+		"a form without one":       {form, "command=%2Fx", Missing, "neither X-Slack-Signature"},
+		"a form with an empty one": {form, "token=&command=%2Fx", Missing, "neither X-Slack-Signature"},
 		"JSON with a token":        {jsonHead, `{"token":"abc","type":"event_callback"}`, TokenOnly, "legacy verification token"},
-		"JSON with null":           {jsonHead, `{"token":null}`, Missing, "unsigned"},
-		"a token further inside":   {jsonHead, `{"event":{"token":"abc"}}`, Missing, "unsigned"},
+		"JSON with null":           {jsonHead, `{"token":null}`, Missing, "neither X-Slack-Signature"},
+		"a token further inside":   {jsonHead, `{"event":{"token":"abc"}}`, Missing, "neither X-Slack-Signature"},
 		"a payload with a token":   {form, "payload=%7B%22token%22%3A%22abc%22%7D", TokenOnly, "legacy verification token"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *checker) match(m Match) {
 	some := slices.ContainsFunc(conditions, func(s string) bool { return s != "" })
 	switch {
 	case !some && !m.Any:
-		c.wrong("match", "add  match: {any: true}  to answer every request", "match: the rule says not which requests it answers")
+		c.wrong("match", "add  match: {any: true}  to answer every request", "match: the rule does not say which requests it answers")
 	case some && m.Any:
 		c.wrong("match.any", "leave out any, or the others", "match.any: every request fits, whatever the other conditions say")
 	}

@@ -156,7 +156,7 @@ func TestEditsThatAreRefusedChangeNothing(t *testing.T) {
 	}{
 		"a rule with a mistake": {
 			file: project, edit: func(r *Rules) error { return r.Add(Rule{Name: "a", Match: Match{Kind: "slash"}, Times: -1}) },
-			want: "times: -1 is less than nothing: leave it out for no end (and 1 more)",
+			want: `times: -1 is less than nothing: leave it out for no end; match.kind: no kind is called "slash": for an event write  kind: event_callback  and  name: slash`,
 		},
 		"a file with a mistake": {
 			file: "rules:\n  - nam: a\n", edit: func(r *Rules) error { return r.Add(Rule{Name: "a", Match: Match{Any: true}}) }, want: `2:5: there is no key "nam"`,

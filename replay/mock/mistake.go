@@ -31,12 +31,18 @@ func (m Mistake) Error() string {
 // Mistakes are all that were found, in the order of the file; at least one.
 type Mistakes []Mistake
 
-// Error is the first, and how many more there are.
+// Error is the first three, and how many more there are.
 func (m Mistakes) Error() string {
-	if len(m) == 1 {
-		return m[0].Error()
+	const most = 3
+	var texts []string
+	for _, one := range m[:min(len(m), most)] {
+		texts = append(texts, one.Error())
 	}
-	return fmt.Sprintf("%s (and %d more)", m[0].Error(), len(m)-1)
+	s := strings.Join(texts, "; ")
+	if len(m) > most {
+		s += fmt.Sprintf(" (and %d more)", len(m)-most)
+	}
+	return s
 }
 
 // Unwrap gives each.

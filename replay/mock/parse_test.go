@@ -29,8 +29,8 @@ func TestMistakesHaveTheirPlaceTheirKeyAndTheWayOut(t *testing.T) {
 		"a key twice":                            {rule("match: {any: true}", "times: 1", "times: 2"), `r.yaml:5:5: the key "times" stands twice: leave one of them out`},
 		"no name":                                {"rules:\n  - match: {any: true}\n", `r.yaml:2:5: a rule needs a name: add  name: a-word`},
 		"a name twice":                           {rule("match: {any: true}") + "  - {name: a, match: {any: true}}\n", `r.yaml:4:12: name: "a" is the name of the rule in line 2 too: give each rule a name of its own`},
-		"no match":                               {rule("answer: {body: ok}"), `r.yaml:2:5: match: the rule says not which requests it answers: add  match: {any: true}  to answer every request`},
-		"an empty match":                         {rule("match: {}"), `r.yaml:3:12: match: the rule says not which requests it answers: add  match: {any: true}  to answer every request`},
+		"no match":                               {rule("answer: {body: ok}"), `r.yaml:2:5: match: the rule does not say which requests it answers: add  match: {any: true}  to answer every request`},
+		"an empty match":                         {rule("match: {}"), `r.yaml:3:12: match: the rule does not say which requests it answers: add  match: {any: true}  to answer every request`},
 		"any, and a condition":                   {rule("match: {any: true, kind: shortcut}"), `r.yaml:3:18: match.any: every request fits, whatever the other conditions say: leave out any, or the others`},
 		"an unknown kind":                        {rule("match: {kind: slash_comand}"), `r.yaml:3:19: match.kind: no kind is called "slash_comand": did you mean "slash_command"?`},
 		"an event as kind":                       {rule("match: {kind: app_mention}"), `r.yaml:3:19: match.kind: no kind is called "app_mention": for an event write  kind: event_callback  and  name: app_mention`},
@@ -61,7 +61,7 @@ func TestMistakesHaveTheirPlaceTheirKeyAndTheWayOut(t *testing.T) {
 		"a key twice in JSON":                    {answer(`json: {a: 1, a: 2}`), `r.yaml:5:20: answer.json: the key "a" stands twice: leave one of them out`},
 		"a document in itself":                   {answer(`json: &a [*a]`), `r.yaml:5:13: nested more than 100 deep, or more than 200000 values`},
 		"a file too large":                       {strings.Repeat("#", MaxFile+1), `r.yaml:1:1: the file has more than 1048576 bytes`},
-		"two mistakes":                           {rule("match: {kind: x, txt: y}", "times: z"), `r.yaml:3:22: there is no key "match.txt": did you mean "text"? (and 1 more)`},
+		"two mistakes":                           {rule("match: {kind: x, txt: y}", "times: z"), `r.yaml:3:22: there is no key "match.txt": did you mean "text"?; r.yaml:4:12: times: "z" is not a whole number`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules, err := Parse([]byte(tc.file), "r.yaml")
@@ -214,4 +214,14 @@ func FuzzRules(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestThreeMistakesAreTold(t *testing.T) {
+	var all Mistakes
+	for i, want := range []string{"a", "a; b", "a; b; c", "a; b; c (and 1 more)", "a; b; c (and 2 more)"} {
+		all = append(all, Mistake{Text: string(rune('a' + i))})
+		if got := all.Error(); got != want {
+			t.Errorf("%d mistakes: got %q, want %q", len(all), got, want)
+		}
+	}
 }

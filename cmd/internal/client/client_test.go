@@ -283,7 +283,7 @@ func TestTheNewestThatAnswersIsFound(t *testing.T) {
 	if !errors.Is(err, ErrNothingRuns) || !errors.As(err, &nothing) || !slices.Equal(nothing.Others, []string{"/p"}) {
 		t.Errorf("elsewhere: %v", err)
 	}
-	if hint, exit := nothing.Explain(); exit != 3 || hint != "start one with  slackdev tunnel PORT" {
+	if hint, exit := nothing.Explain(); exit != 3 || hint != "cd /p" {
 		t.Errorf("exit %d, hint %q", exit, hint)
 	}
 }

@@ -144,7 +144,7 @@ func (e *NothingRunsError) Error() string {
 		text += " for " + e.Project
 	}
 	if len(e.Others) > 0 {
-		text += "; one runs for " + strings.Join(e.Others, ", ")
+		text += "; it runs for " + strings.Join(e.Others, " and ")
 	}
 	return text
 }
@@ -153,7 +153,12 @@ func (e *NothingRunsError) Error() string {
 func (e *NothingRunsError) Is(target error) bool { return target == ErrNothingRuns }
 
 // Explain gives the hint, and exit status 3: nothing is running.
-func (e *NothingRunsError) Explain() (hint string, exit int) { return startHint, 3 }
+func (e *NothingRunsError) Explain() (hint string, exit int) {
+	if len(e.Others) > 0 {
+		return "cd " + e.Others[0], 3
+	}
+	return startHint, 3
+}
 
 // ErrNothingRuns says that no slackdev answers.
 var ErrNothingRuns = errors.New("no slackdev is running")

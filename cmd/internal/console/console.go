@@ -25,16 +25,17 @@ import (
 // safe for many goroutines, and each writes whole lines. What cannot be written (the
 // terminal was closed) is lost, and nothing fails for it.
 type Console struct {
-	Out   io.Writer
-	Color bool
-	Width int            // columns, 0 where nobody watches: then nothing is made to fit
-	Zone  *time.Location // nil: time.Local
-	Now   func() time.Time
+	Out     io.Writer
+	Color   bool
+	Width   int            // columns, 0 where nobody watches: then nothing is made to fit
+	Zone    *time.Location // nil: time.Local
+	Now     func() time.Time
+	Forgets bool // nothing is kept: Totals names no command that would show it
 
 	mu     sync.Mutex // guards the rest, and that lines are not mixed
 	totals totals
 	said   map[string]bool // troubles and notices that need no repeating
-	fault  string          // the last one that was told in full
+	fault  string          // the last one that was told with what to do
 	tunnel tunnel.Status   // the last one that came
 	lost   map[string]bool // why it is not up, as far as it was told
 	path   string          // where Slack posts, for a new URL

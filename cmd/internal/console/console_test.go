@@ -72,10 +72,10 @@ func TestRequestsAreShownAsDrawn(t *testing.T) {
 		l.Verdict, l.Status, l.ElapsedMS, l.AnsweredBy = "mismatch", 401, 1, "slackdev"
 	}), "")
 	diff(t, out.String(), `
-12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░  → ephemeral "Added"
-12:04:40  block_actions done        ana           ✓ signed    200  2 890 ms  ▓▓▓▓▓▓  ! 110 ms before Slack gives up
-12:05:02  app_mention  (retry 1: http_timeout)    ✓ signed    500     31 ms  ▓░░░░░  slackdev show T7QX5C
-12:05:09  outgoing "deploy"         bob  #ops     ✗ wrong secret  401  1 ms          signed with another app's secret?
+12:04:31  /todo add milk            ana  #dev     ✓ signed        200    212 ms  ▓░░░░░  → ephemeral "Added"
+12:04:40  block_actions done        ana           ✓ signed        200  2 890 ms  ▓▓▓▓▓▓  ! 110 ms before Slack gives up
+12:05:02  app_mention  (retry 1: http_timeout)    ✓ signed        500     31 ms  ▓░░░░░  slackdev show T7QX5C
+12:05:09  outgoing "deploy"         bob  #ops     ✗ wrong secret  401      1 ms          signed with another app's secret?
 `[1:])
 }
 
@@ -86,27 +86,31 @@ func TestEachLineSaysTheOneThingThatMatters(t *testing.T) {
 		want string // behind the person
 	}{
 		"too slow": {with(func(l *export.Line) { l.ElapsedMS = 3200; l.Status = 500 }), "",
-			"✓ signed    500  3 200 ms  ▓▓▓▓▓▓  Slack gave up at 3 s"},
+			"✓ signed        500  3 200 ms  ▓▓▓▓▓▓  Slack gave up at 3 s"},
+		"too slow by a rule": {with(func(l *export.Line) {
+			l.ElapsedMS, l.AnsweredBy, l.Origin, l.Of = 3200, "rule late", inspector.Replay, "01K9ZX6V7QFGH3M8N2P4ABCDEF"
+		}), "",
+			"✓ signed        200  3 200 ms  ▓▓▓▓▓▓  Slack gave up at 3 s  rule late  replay of ABCDEF"},
 		"exactly three seconds": {with(func(l *export.Line) { l.ElapsedMS = 3000 }), "",
-			"✓ signed    200  3 000 ms  ▓▓▓▓▓▓  ! 0 ms before Slack gives up"},
+			"✓ signed        200  3 000 ms  ▓▓▓▓▓▓  ! 0 ms before Slack gives up"},
 		"nobody waits for a browser": {with(func(l *export.Line) {
 			l.ElapsedMS, l.Kind = 3200, slack.OAuthRedirect
 			l.Verdict = "missing"
 			l.Detail = "no signature"
 		}), "",
-			"✗ unsigned  200  3 200 ms          no signature"},
+			"✗ unsigned      200  3 200 ms          no signature"},
 		"stale": {with(func(l *export.Line) { l.Verdict, l.Detail = "stale", "signed 6 minutes ago" }), "",
-			"✗ stale     200    212 ms  ▓░░░░░  signed 6 minutes ago"},
+			"✗ stale         200    212 ms  ▓░░░░░  signed 6 minutes ago"},
 		"malformed": {with(func(l *export.Line) { l.Verdict, l.Detail = "malformed", "no v0=" }), "",
-			"✗ malformed  200   212 ms  ▓░░░░░  no v0="},
-		"token":     {with(func(l *export.Line) { l.Verdict = "token" }), "", "~ token only  200  212 ms  ▓░░░░░"},
-		"unchecked": {with(func(l *export.Line) { l.Verdict = "unchecked" }), "", "· unchecked  200   212 ms  ▓░░░░░"},
-		"a rule":    {with(func(l *export.Line) { l.AnsweredBy = "rule ok" }), `→ "hi"`, `✓ signed    200    212 ms  ▓░░░░░  rule ok  → "hi"`},
-		"a replay":  {with(func(l *export.Line) { l.Origin, l.Of = inspector.Replay, "01K9ZX6V7QFGH3M8N2P4ABCDEF" }), "", "✓ signed    200    212 ms  ▓░░░░░  replay of ABCDEF"},
-		"made here": {with(func(l *export.Line) { l.Origin = inspector.Composed }), "", "✓ signed    200    212 ms  ▓░░░░░  sent from here"},
-		"a finding": {with(func(l *export.Line) { l.Findings = []string{"bad_json"} }), "x", "✓ signed    200    212 ms  ▓░░░░░  ! bad_json  slackdev show T7QX5C"},
+			"✗ malformed     200    212 ms  ▓░░░░░  no v0="},
+		"token":     {with(func(l *export.Line) { l.Verdict = "token" }), "", "~ token only    200    212 ms  ▓░░░░░"},
+		"unchecked": {with(func(l *export.Line) { l.Verdict = "unchecked" }), "", "· unchecked     200    212 ms  ▓░░░░░"},
+		"a rule":    {with(func(l *export.Line) { l.AnsweredBy = "rule ok" }), `→ "hi"`, `✓ signed        200    212 ms  ▓░░░░░  rule ok  → "hi"`},
+		"a replay":  {with(func(l *export.Line) { l.Origin, l.Of = inspector.Replay, "01K9ZX6V7QFGH3M8N2P4ABCDEF" }), "", "✓ signed        200    212 ms  ▓░░░░░  replay of ABCDEF"},
+		"made here": {with(func(l *export.Line) { l.Origin = inspector.Composed }), "", "✓ signed        200    212 ms  ▓░░░░░  sent from here"},
+		"a finding": {with(func(l *export.Line) { l.Findings = []string{"bad_json"} }), "x", "✓ signed        200    212 ms  ▓░░░░░  ! bad_json  slackdev show T7QX5C"},
 		"cut off": {with(func(l *export.Line) { l.Status, l.AnsweredBy, l.Fault = 0, "", "rule x cut the connection" }), "",
-			"✓ signed    —      212 ms          rule x cut the connection"},
+			"✓ signed        —      212 ms          rule x cut the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, out := screen()
@@ -126,11 +130,11 @@ func TestAnAppThatIsDownIsToldOnceUntilItAnswers(t *testing.T) {
 		c.Exchange(l, "")
 	}
 	diff(t, out.String(), `
-12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          nothing listens on localhost:3000
+12:04:31  /todo add milk            ana  #dev     ✓ signed        502      1 ms          nothing listens on localhost:3000
           start your app, or answer in its place with  slackdev mock add --any --text "ok"
-12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          no answer from the app
-12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
-12:04:31  /todo add milk            ana  #dev     ✓ signed    502      1 ms          nothing listens on localhost:3000
+12:04:31  /todo add milk            ana  #dev     ✓ signed        502      1 ms          nothing listens on localhost:3000
+12:04:31  /todo add milk            ana  #dev     ✓ signed        200    212 ms  ▓░░░░░
+12:04:31  /todo add milk            ana  #dev     ✓ signed        502      1 ms          nothing listens on localhost:3000
           start your app, or answer in its place with  slackdev mock add --any --text "ok"
 `[1:])
 }
@@ -313,10 +317,10 @@ func TestListsSayTheDayUnlessAllAreOfToday(t *testing.T) {
 		with(func(l *export.Line) { l.Done, l.Status, l.ElapsedMS = false, 0, 0 }),
 	})
 	diff(t, out.String(), `
-T7QX5C  12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
-T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed    200    212 ms  ▓░░░░░
-T7QX5C  Nov 17 08:04:31  /todo add milk            ana  #dev     ✓ signed    502    212 ms          nothing listens on localhost:3000
-T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed    —                      not answered yet
+T7QX5C  12:04:31  /todo add milk            ana  #dev     ✓ signed        200    212 ms  ▓░░░░░
+T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed        200    212 ms  ▓░░░░░
+T7QX5C  Nov 17 08:04:31  /todo add milk            ana  #dev     ✓ signed        502    212 ms          nothing listens on localhost:3000
+T7QX5C  Nov 21 12:04:31  /todo add milk            ana  #dev     ✓ signed        —                      not answered yet
 `[1:])
 }
 
@@ -331,8 +335,8 @@ func TestLongNamesKeepTheColumns(t *testing.T) {
 	c.Width = 80
 	c.Exchange(long, "")
 	diff(t, out.String(), `
-12:04:31  /todo 日本 日本 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
-12:04:31  /todo 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
-12:04:31  /todo 日本 日…  a.very.long…  ✓ signed    200    212 ms  ▓░░░░░
+12:04:31  /todo 日本 日本 日本 日…  a.very.long…  ✓ signed        200    212 ms  ▓░░░░░
+12:04:31  /todo 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日…  a.very.long…  ✓ signed        200    212 ms  ▓░░░░░
+12:04:31  /todo 日本 日…  a.very.long…  ✓ signed        200    212 ms  ▓░░░░░
 `[1:])
 }

@@ -120,7 +120,8 @@ func (c *Console) request(d export.Detail) {
 	c.head("request")
 	r := d.Request
 	c.print(clean(fmt.Sprintf("%s %s %s", d.Method, r.Target, r.Proto)) + "\n")
-	if r.Host != "" {
+	recorded := slices.ContainsFunc(r.Headers, func(f export.Field) bool { return strings.EqualFold(f.Name, "Host") })
+	if r.Host != "" && !recorded { // in the list it stands where it came
 		c.header("Host", r.Host)
 	}
 	c.headers(r.Headers)
@@ -164,7 +165,7 @@ func (c *Console) body(m export.Message) {
 	case m.Size == 0:
 		return
 	case m.Body == nil:
-		c.print(c.paint(faint, fmt.Sprintf("\n%s bytes that are not text", grouped(m.Size))) + "\n")
+		c.print(c.paint(faint, "\n"+counted(m.Size, "byte")+", not text") + "\n")
 		return
 	}
 	text := *m.Body
@@ -174,7 +175,7 @@ func (c *Console) body(m export.Message) {
 	c.print("\n")
 	c.text(text)
 	if m.Truncated {
-		c.print(c.paint(yellow, fmt.Sprintf("only the beginning of %s bytes was kept", grouped(m.Size))) + "\n")
+		c.print(c.paint(yellow, "only the beginning of "+counted(m.Size, "byte")+" was kept") + "\n")
 	}
 }
 
@@ -190,7 +191,7 @@ func (c *Console) text(s string) {
 	}
 	c.print(strings.TrimRight(cleanLines(s), "\n") + "\n")
 	if rest > 0 {
-		c.print(c.paint(faint, fmt.Sprintf("… %s more bytes, with  --raw", grouped(int64(rest)))) + "\n")
+		c.print(c.paint(faint, "… "+counted(int64(rest), "more byte")+", with  --raw") + "\n")
 	}
 }
 

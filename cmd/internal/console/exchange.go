@@ -16,9 +16,9 @@ const (
 	titleColumn   = 10
 	peopleColumn  = 36
 	verdictColumn = 50
-	statusColumn  = 62
-	barColumn     = 77
-	noteColumn    = 85
+	statusColumn  = 66 // behind the longest verdict
+	barColumn     = 81
+	noteColumn    = 89
 )
 
 // Exchange shows one request that is done, and counts it for Totals. said is what the
@@ -47,7 +47,7 @@ func (c *Console) List(lines []export.Line) {
 	for _, l := range lines {
 		note := c.remark(l, "")
 		if l.Fault != "" {
-			note = remark{cut(clean(masked(l.Fault)), 100), red}
+			note = faultOf(l)
 		}
 		if !l.Done {
 			note = remark{"not answered yet", faint}
@@ -241,7 +241,7 @@ type remark struct {
 }
 
 // note chooses the one thing to say about a request that just came, and a second line
-// for a fault that is new. The same fault is told in full once, until the app answers.
+// for a fault that is new. What to do about it is told once, until the app answers.
 func (c *Console) note(l export.Line, said string) (remark, string) {
 	if l.AnsweredBy == inspector.ByApp && l.Fault == "" {
 		c.fault = ""
@@ -249,24 +249,24 @@ func (c *Console) note(l export.Line, said string) (remark, string) {
 	if l.Fault == "" || waited(l) && l.ElapsedMS > deadlineMS {
 		return c.remark(l, said), ""
 	}
-	if l.Fault == c.fault {
-		return remark{"no answer from the app", red}, ""
-	}
-	note := remark{cut(clean(masked(l.Fault)), 120), red}
-	if l.AnsweredBy != inspector.BySlackdev || l.Status != 502 {
-		return note, "" // not the app's absence: the next one may be another
+	note := faultOf(l)
+	if l.Fault == c.fault || l.AnsweredBy != inspector.BySlackdev || l.Status != 502 {
+		return note, "" // told already, or not the app's absence: the next one may be another
 	}
 	c.fault = l.Fault
 	return note, `start your app, or answer in its place with  slackdev mock add --any --text "ok"`
 }
 
+func faultOf(l export.Line) remark { return remark{cut(clean(masked(l.Fault)), 100), red} }
+
 // remark chooses the one thing to say about a request besides its fault.
 func (c *Console) remark(l export.Line, said string) remark {
 	_, tone := verdictOf(l.Verdict)
+	rule, origin := source(l)
 	left := int64(math.Round(deadlineMS - l.ElapsedMS))
 	switch {
 	case waited(l) && l.ElapsedMS > deadlineMS:
-		return remark{"Slack gave up at 3 s", red}
+		return remark{joined("Slack gave up at 3 s", rule, origin), red}
 	case waited(l) && l.ElapsedMS >= nearMS:
 		return remark{"! " + grouped(left) + " ms before Slack gives up", yellow}
 	case l.Verdict == slack.Mismatch.String():
@@ -278,20 +278,22 @@ func (c *Console) remark(l export.Line, said string) remark {
 	case len(l.Findings) > 0:
 		return remark{cut("! "+clean(strings.Join(l.Findings, ", ")), 60) + "  slackdev show " + short(l.ID), yellow}
 	}
-	var parts []string
-	if rule, ok := strings.CutPrefix(l.AnsweredBy, "rule "); ok {
-		parts = append(parts, cut("rule "+clean(rule), 40))
-	}
-	if said != "" {
-		parts = append(parts, cut(clean(masked(said)), 60))
+	return remark{joined(rule, cut(clean(masked(said)), 60), origin), faint}
+}
+
+// source says which rule answered, and where a request came from that Slack did not
+// send; each may be empty.
+func source(l export.Line) (rule, origin string) {
+	if name, ok := strings.CutPrefix(l.AnsweredBy, "rule "); ok {
+		rule = cut("rule "+clean(name), 40)
 	}
 	switch l.Origin {
 	case inspector.Replay:
-		parts = append(parts, strings.TrimSpace("replay of "+short(l.Of)))
+		origin = strings.TrimSpace("replay of " + short(l.Of))
 	case inspector.Composed:
-		parts = append(parts, "sent from here")
+		origin = "sent from here"
 	}
-	return remark{strings.Join(parts, "  "), faint}
+	return rule, origin
 }
 
 // short is the end of an ID: six characters of chance, that every command takes. The

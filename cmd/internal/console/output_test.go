@@ -165,7 +165,7 @@ func TestADetailWithoutAnAnswerOrTextIsShownToo(t *testing.T) {
 		}),
 		Request: export.Message{Size: 3, BodyBase64: "gICA"}, Problem: "not a form",
 	})
-	for _, want := range []string{"POST /slack/events", "fault      nothing listens", "3 bytes that are not text", "not a form"} {
+	for _, want := range []string{"POST /slack/events", "fault      nothing listens", "3 bytes, not text", "not a form"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
@@ -211,5 +211,26 @@ func TestWhatTheAnswerMakesSlackShow(t *testing.T) {
 	}
 	if got := Said(&inspector.Exchange{}); got != "" {
 		t.Errorf("no answer: %q", got)
+	}
+}
+
+func TestTheHostIsShownOnce(t *testing.T) {
+	for name, headers := range map[string][]export.Field{
+		"recorded":     {{Name: "Accept", Value: "*/*"}, {Name: "host", Value: "a.example"}},
+		"not recorded": {{Name: "Accept", Value: "*/*"}},
+	} {
+		c, out := screen()
+		c.Detail(export.Detail{Line: command(), Request: export.Message{Target: "/", Proto: "HTTP/1.1", Host: "a.example", Headers: headers}})
+		if n := strings.Count(strings.ToLower(out.String()), "host: a.example"); n != 1 {
+			t.Errorf("%s: the host stands there %d times:\n%s", name, n, out)
+		}
+	}
+}
+
+func TestOneIsNotMany(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 blocks", 1: "1 block", 2890: "2 890 blocks"} {
+		if got := counted(n, "block"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

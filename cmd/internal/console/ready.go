@@ -22,6 +22,7 @@ type Ready struct {
 	Name     string        // the name that was asked for
 	Secrets  []string      // the names of the signing secrets
 	Store    string        // what is said where the history is not kept, "" when it is
+	Failed   string        // a public service that was tried in vain, "" for none
 }
 
 // reachable reports whether others than this machine can reach the public URL.
@@ -129,8 +130,12 @@ func (c *Console) advise(r Ready) {
 	}
 	c.print((&line{}).at(titleColumn).put("test without Slack:", c.as(yellow)).at(titleColumn+23).
 		put(`slackdev send slash_command --set text="add milk"`, nil).end())
+	via, other := "pinggy", "   (or  --via ssh://you@your.server)"
+	if r.Failed == via {
+		via, other = "ssh://you@your.server", ""
+	}
 	c.print((&line{}).at(titleColumn).put("get a public address:", c.as(yellow)).at(titleColumn+23).
-		put("slackdev tunnel "+clean(app)+" --via pinggy", nil).put("   (or  --via ssh://you@your.server)", c.as(faint)).end())
+		put("slackdev tunnel "+clean(app)+" --via "+via, nil).put(other, c.as(faint)).end())
 }
 
 // address spells a URL without a slash at its end.

@@ -39,7 +39,7 @@ func Said(x *inspector.Exchange) string {
 	case answer.Action != "":
 		return "→ " + answer.Action
 	case len(answer.Options) > 0:
-		return fmt.Sprintf("→ %d options", len(answer.Options))
+		return "→ " + counted(int64(len(answer.Options)), "option")
 	case answer.Text == "" && len(answer.Blocks) == 0:
 		return ""
 	}
@@ -68,7 +68,7 @@ func visibility(x *inspector.Exchange, asked string) string {
 
 func content(text string, blocks int) string {
 	if text == "" {
-		return fmt.Sprintf("%d blocks", blocks)
+		return counted(int64(blocks), "block")
 	}
 	return `"` + cut(strings.Join(strings.Fields(text), " "), 40) + `"`
 }

@@ -114,6 +114,14 @@ func grouped(n int64) string {
 	return s
 }
 
+// counted spells a number of things: 1 block, 2 890 blocks.
+func counted(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return grouped(n) + " " + noun
+}
+
 // line builds a text in columns.
 type line struct {
 	text strings.Builder

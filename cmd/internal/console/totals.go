@@ -42,12 +42,8 @@ func (c *Console) Totals() {
 		c.print("\nno requests\n")
 		return
 	}
-	noun := "requests"
-	if t.requests == 1 {
-		noun = "request"
-	}
 	parts := []string{
-		fmt.Sprintf("%s %s", grouped(int64(t.requests)), noun),
+		counted(int64(t.requests), "request"),
 		most(t.verdicts, func(verdict string, n int) string { return grouped(int64(n)) + " " + verdict }),
 		most(t.statuses, func(status, n int) string {
 			if status == 0 {
@@ -57,7 +53,11 @@ func (c *Console) Totals() {
 		}),
 		fmt.Sprintf("slowest %s ms (%s)", grouped(int64(t.slowest+0.5)), t.slowTitle),
 	}
-	c.print("\n" + strings.Join(parts, "; ") + "   " + c.paint(cyan, "slackdev requests") + "\n")
+	again := ""
+	if !c.Forgets {
+		again = "   " + c.paint(cyan, "slackdev requests")
+	}
+	c.print("\n" + strings.Join(parts, "; ") + again + "\n")
 }
 
 // most lists counts, the greatest first.
