@@ -108,3 +108,15 @@ test('a day is named when it is not today', () => {
   assert.equal(F.dayOf(new Date(2026, 10, 20, 1).toISOString(), now), '20 Nov');
   assert.equal(F.timeOf('nonsense'), '–');
 });
+
+test('what was said of a signature when it arrived is not said of now', () => {
+  for (const [said, want] of [
+    ['signed with DEV just now', 'signed with DEV'],
+    ['signed with DEV, 3s ago', 'signed with DEV, 3s before it arrived'],
+    ['signed with DEV, 2s in the future', 'signed with DEV, 2s in the future'],
+    ['signed with DEV', 'signed with DEV'],
+    ['', ''],
+  ])
+    assert.equal(F.verdictDetail(line({ verdict_detail: said })), want);
+  assert.equal(F.verdictDetail(line({})), '');
+});

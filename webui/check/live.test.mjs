@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { batcher, waitFor } from '../static/js/live.js';
-import { troubles } from '../static/js/header.js';
+import { publicCommand, troubles } from '../static/js/header.js';
 import { parseRoute } from '../static/js/route.js';
 import { initial, liveIs, statusRead } from '../static/js/store.js';
 
@@ -79,7 +79,7 @@ test('troubles come the worst first, each with its way out', () => {
   );
   assert.match(found[1]?.text ?? '', /Next try in 2 s/);
   assert.match(found[2]?.text ?? '', /reset\. Next try in 4 s/);
-  assert.deepEqual(found.at(-1)?.commands, ['slackdev send slash_command', 'slackdev tunnel --via …']);
+  assert.deepEqual(found.at(-1)?.commands, ['slackdev send slash_command', 'slackdev tunnel http://127.0.0.1:3000 --via pinggy']);
 });
 
 test('when all is well nothing is said', () => {
@@ -101,4 +101,17 @@ test('when all is well nothing is said', () => {
     },
   });
   assert.deepEqual(troubles(statusRead(liveIs(initial(parseRoute('')), 'live'), status), 0, 0), []);
+});
+
+test('the command for a public address can be typed as it stands', () => {
+  for (const [app, want] of [
+    ['http://localhost:3000', 'slackdev tunnel 3000 --via pinggy'],
+    ['http://localhost:3000/', 'slackdev tunnel 3000 --via pinggy'],
+    ['http://127.0.0.1:3000', 'slackdev tunnel http://127.0.0.1:3000 --via pinggy'],
+    ['http://localhost:3000/base', 'slackdev tunnel http://localhost:3000/base --via pinggy'],
+    ['https://localhost:3000', 'slackdev tunnel https://localhost:3000 --via pinggy'],
+    ["http://localhost:3000/a;b?c=1&d='", "slackdev tunnel 'http://localhost:3000/a;b?c=1&d=%27' --via pinggy"],
+    ['', 'slackdev tunnel PORT --via pinggy'],
+  ])
+    assert.equal(publicCommand(/** @type {any} */ ({ app_url: app })), want);
 });

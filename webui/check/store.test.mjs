@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseRoute } from '../static/js/route.js';
 import * as S from '../static/js/store.js';
+import { T } from '../static/js/texts.js';
 import { id, line, lines } from './lines.mjs';
 
 /** A state whose list has been read. @param {import('../static/js/types.js').Line[]} rows @param {string} [next] @param {string} [q] */
@@ -212,4 +213,23 @@ test('those who listen are told of changes, and of nothing else', () => {
   store.apply(S.sessionIs, 'in');
   store.apply(S.sessionIs, 'in');
   assert.deepEqual([calls, store.state.session], [1, 'in']);
+});
+
+test('a signature is promised only where a secret is known', () => {
+  const s = S.initial(parseRoute(''));
+  assert.equal(S.signs(s), false, 'before the status is read');
+  for (const [secrets, want] of /** @type {[string[]|null, boolean][]} */ ([
+    [null, false],
+    [[], false],
+    [['SLACK_SIGNING_SECRET (.env)'], true],
+  ]))
+    assert.equal(S.signs(S.statusRead(s, /** @type {any} */ ({ secrets }))), want);
+});
+
+test('without a secret no text of sending says that it signs', () => {
+  const texts = [T.list.emptyHow, T.home.tryHow, T.action.replayLong, T.edit.payloadHelp, T.edit.rawHelp];
+  for (const say of texts) {
+    assert.match(say(true), /sign/);
+    assert.doesNotMatch(say(false), /sign/);
+  }
 });

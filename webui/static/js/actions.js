@@ -75,7 +75,7 @@ export function createActions(store, feed) {
     // A masked token would be sent as it is shown: the editor needs the real ones.
     say(T.edit.reading);
     try {
-      editDialog(await api.readDetail(x.id, true), (what) => send({ id: x.id, ...what }));
+      editDialog(await api.readDetail(x.id, true), S.signs(store.state), (what) => send({ id: x.id, ...what }));
     } catch (err) {
       failed(T.action.failed, err);
     }

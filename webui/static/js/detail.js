@@ -31,7 +31,7 @@ import { createTree } from './treeview.js';
 
 /** The buttons of the toolbar, in their order. @type {readonly {act: Act, icon: string, key: string, word: string, long: string}[]} */
 const BUTTONS = [
-  { act: 'replay', icon: 'replay', key: 'r', word: T.action.replay, long: T.action.replayLong },
+  { act: 'replay', icon: 'replay', key: 'r', word: T.action.replay, long: T.action.replayLong(false) },
   { act: 'retry', icon: 'retry', key: 'R', word: T.action.asRetry, long: T.action.asRetryLong },
   { act: 'edit', icon: 'edit', key: 'e', word: T.action.edit, long: T.action.editLong },
   { act: 'mock', icon: 'rule', key: 'm', word: T.action.mock, long: T.action.mockLong },
@@ -90,9 +90,15 @@ export function createDetail(store, hooks) {
     icon('eye'),
     h('span'),
   );
-  const payload = createTree(panel, { name: 'payload', tools: [revealButton] });
+  const payload = createTree(panel, {
+    name: 'payload',
+    label: T.payload.tree,
+    find: T.payload.find,
+    tools: [revealButton],
+  });
   const note = h('div', { class: 'note' });
-  view.append(head, bar, tabs, panel, note);
+  const frame = h('div', { class: 'tab-frame' }, panel);
+  view.append(head, bar, tabs, frame, note);
 
   /** @type {TreeView|null} */
   let bodyTree = null;
@@ -175,7 +181,7 @@ export function createDetail(store, hooks) {
       if (view.hidden) return;
       const x = opened.value;
       const whole = x !== null && opened.phase !== 'gone' && opened.phase !== 'failed';
-      for (const el of [head, bar, tabs, panel]) el.hidden = !whole;
+      for (const el of [head, bar, tabs, frame]) el.hidden = !whole;
       note.hidden = whole;
       attribute(view, 'data-id', opened.id);
       if (!whole) {
@@ -186,8 +192,11 @@ export function createDetail(store, hooks) {
       const made = S.madeFrom(list.rows, x.id);
       const madeKey = made.map((m) => `${m.id}${m.status}${m.fault}`).join();
       if (drawn.value !== x || drawn.made !== madeKey) refill(head, ...drawHead(x, made, route.q, hooks));
-      drawBar(bar, x, store.state.working > 0);
+      drawBar(bar, x, store.state.working > 0, S.signs(store.state));
       drawTabs(tabs, x, route.tab);
+      // On a telephone the tabs are wider than the screen.
+      if (drawn.tab !== route.tab)
+        document.getElementById(`tab-${route.tab}`)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
       text(/** @type {Element} */ (revealButton.lastElementChild), opened.revealed ? T.payload.hide : T.payload.reveal);
       attribute(revealButton, 'aria-pressed', opened.revealed ? 'true' : 'false');
       if (drawn.value !== x || drawn.tab !== route.tab)
@@ -277,7 +286,7 @@ function statements(x, made, q) {
       h(
         'bdi',
         null,
-        F.brief(x.verdict_detail || T.verdictLong[x.verdict] || '', 500),
+        F.brief(F.verdictDetail(x) || T.verdictLong[x.verdict] || '', 500),
         x.secret && !x.verdict_detail?.includes(x.secret) ? ` (${F.brief(x.secret, 100)})` : '',
       ),
     ),
@@ -337,8 +346,10 @@ function link(id, q, what) {
   );
 }
 
-/** @param {HTMLElement} bar @param {Detail} x @param {boolean} working */
-function drawBar(bar, x, working) {
+/** @param {HTMLElement} bar @param {Detail} x @param {boolean} working @param {boolean} signs what is sent again gets a new signature */
+function drawBar(bar, x, working, signs) {
+  const replay = /** @type {HTMLElement} */ (bar.querySelector('#act-replay'));
+  attribute(replay, 'title', `${T.action.replayLong(signs)} (r)`);
   const pin = /** @type {HTMLElement} */ (bar.querySelector('#act-pin'));
   attribute(pin, 'aria-pressed', x.pinned ? 'true' : 'false');
   text(/** @type {Element} */ (pin.lastElementChild), x.pinned ? T.action.unpin : T.action.pin);

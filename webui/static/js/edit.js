@@ -11,9 +11,10 @@ import { T } from './texts.js';
 
 /**
  * @param {Detail} x with its tokens
+ * @param {boolean} signs what is sent gets a new signature
  * @param {(what: Omit<Replay, 'id'>) => Promise<boolean>} send
  */
-export function editDialog(x, send) {
+export function editDialog(x, signs, send) {
   const payload = isBranch(x.slack) ? x.slack : null;
   const raw = x.request.truncated || x.request.decoded ? undefined : x.request.body;
   if (!payload && raw === undefined) {
@@ -21,6 +22,7 @@ export function editDialog(x, send) {
     return;
   }
   const whole = payload ? JSON.stringify(payload, null, 2) : '';
+  const helps = { payload: T.edit.payloadHelp(signs), raw: T.edit.rawHelp(signs) };
   let way = payload ? 'payload' : 'raw';
   const texts = { payload: whole, raw: raw ?? '' };
 
@@ -57,7 +59,7 @@ export function editDialog(x, send) {
   function show() {
     area.value = way === 'payload' ? texts.payload : texts.raw;
     area.setAttribute('aria-label', way === 'payload' ? T.edit.payload : T.edit.raw);
-    help.textContent = way === 'payload' ? T.edit.payloadHelp : T.edit.rawHelp;
+    help.textContent = helps[way === 'payload' ? 'payload' : 'raw'];
     for (const b of choice.children) b.setAttribute('aria-pressed', String(b.getAttribute('data-way') === way));
     check();
   }
@@ -86,7 +88,7 @@ export function editDialog(x, send) {
     const what = wanted();
     area.setAttribute('aria-invalid', String(what === null));
     if (what && Object.keys(what).length === 0) help.textContent = T.edit.same;
-    else help.textContent = way === 'payload' ? T.edit.payloadHelp : T.edit.rawHelp;
+    else help.textContent = helps[way === 'payload' ? 'payload' : 'raw'];
   }
 
   area.addEventListener('input', check);

@@ -196,6 +196,15 @@ export function verdictBadge(verdict) {
 }
 
 /**
+ * The server's sentence on the signature. It was written when the request arrived, and
+ * is read at any time after: an age in it is told from the arrival.
+ * @param {Line|Detail} x
+ */
+export function verdictDetail(x) {
+  return (x.verdict_detail ?? '').replace(/ just now$/, '').replace(/ ago(?=$|[,;.:])/, ' before it arrived');
+}
+
+/**
  * What became of it: the status, or a word where there is none.
  * @param {Line|Detail} x
  * @returns {{tone: Tone, word: string, long: string}}

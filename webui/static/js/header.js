@@ -22,6 +22,25 @@ export function requestURL(status) {
   return status?.tunnel.url ? status.tunnel.url.replace(/\/$/, '') + status.path : '';
 }
 
+/** Whether there is an address that Slack cannot reach. @param {Status} status */
+export function onlyLocal(status) {
+  return status.tunnel.url !== '' && status.tunnel.reachable === 'local';
+}
+
+/**
+ * What to type for an address that Slack can reach: a number where that means the
+ * same app, else its URL, as the terminal says it.
+ * @param {Status} status
+ */
+export function publicCommand({ app_url: app }) {
+  if (!URL.canParse(app)) return 'slackdev tunnel PORT --via pinggy';
+  const { protocol, hostname, port, pathname, search } = new URL(app);
+  const plain = protocol === 'http:' && hostname === 'localhost' && port && pathname === '/' && !search;
+  // A shell must take the URL as one word.
+  const word = /^[\w:/.%[\]-]+$/.test(app) ? app : `'${app.replaceAll("'", '%27')}'`;
+  return `slackdev tunnel ${plain ? port : F.brief(word, 300)} --via pinggy`;
+}
+
 /**
  * @param {Store} store
  * @param {{rules: () => void, keys: () => void, home: () => void, tryNow: () => void}} hooks
@@ -227,13 +246,13 @@ export function troubles({ status, live, retryAt }, now, statusAt) {
   if (!app.up)
     add({ id: 'app', tone: 'warn', text: T.banner.appDown(F.brief(status.app_url, 200)), way: T.banner.appWay });
   if (status.rules.error) add({ id: 'rules', tone: 'warn', text: T.banner.rules(F.brief(status.rules.error, 300)) });
-  if (tunnel.url && tunnel.reachable === 'local') {
+  if (onlyLocal(status)) {
     add({
       id: 'local',
       tone: 'mute',
       text: T.banner.local,
       way: T.banner.localWay,
-      commands: ['slackdev send slash_command', 'slackdev tunnel --via …'],
+      commands: ['slackdev send slash_command', publicCommand(status)],
       hides: true,
     });
   }

@@ -8,7 +8,8 @@
 import { commandLine, copyLine } from './copy.js';
 import { byId, h, icon, refill } from './dom.js';
 import * as F from './format.js';
-import { requestURL } from './header.js';
+import { onlyLocal, publicCommand, requestURL } from './header.js';
+import { signs } from './store.js';
 import { T } from './texts.js';
 
 /** @param {Store} store */
@@ -27,26 +28,27 @@ export function createHome(store) {
         h(
           'div',
           { class: 'view-body narrow' },
-          ...(status ? draw(status) : [h('p', { class: 'quiet' }, T.home.reading)]),
+          ...(status ? draw(status, signs(store.state)) : [h('p', { class: 'quiet' }, T.home.reading)]),
         ),
       );
     },
   };
 }
 
-/** @param {Status} status */
-function draw(status) {
-  const url = requestURL(status);
+/** @param {Status} status @param {boolean} signed what is sent from here is signed */
+function draw(status, signed) {
+  const local = onlyLocal(status);
   const notices = status.tunnel.notices ?? [];
+  const send = h(
+    'section',
+    { class: 'block' },
+    h('h3', null, T.home.try),
+    h('p', { class: 'quiet' }, T.home.tryHow(signed)),
+    commandLine('slackdev send slash_command --set text="add milk"'),
+  );
   return [
-    h('h2', null, T.home.title),
-    h(
-      'section',
-      { class: 'block' },
-      h('h3', null, T.home.paste),
-      url ? copyLine(F.shown(url), T.home.copyURL, 'copy-home-url') : h('p', { class: 'quiet' }, T.home.noURL),
-      h('p', { class: 'quiet' }, T.home.pasteHow),
-    ),
+    h('h2', null, local ? T.home.titleLocal : T.home.title),
+    ...(local ? [send, ...goPublic(status)] : [paste(status)]),
     h('section', { class: 'block' }, h('h3', null, T.home.checks), h('dl', { class: 'facts' }, ...checks(status))),
     notices.length > 0 &&
       h(
@@ -62,14 +64,40 @@ function draw(status) {
             .join('\n'),
         ),
       ),
+    !local && send,
+    h('section', { class: 'block' }, h('h3', null, T.home.keys), h('p', { class: 'quiet' }, T.home.keysHow)),
+  ];
+}
+
+/** The address, for Slack. @param {Status} status */
+function paste(status) {
+  const url = requestURL(status);
+  return h(
+    'section',
+    { class: 'block' },
+    h('h3', null, T.home.paste),
+    url ? copyLine(F.shown(url), T.home.copyURL, 'copy-home-url') : h('p', { class: 'quiet' }, T.home.noURL),
+    url && h('p', { class: 'quiet' }, T.home.pasteHow),
+  );
+}
+
+/** What to do with an address that Slack cannot reach. @param {Status} status */
+function goPublic(status) {
+  return [
     h(
       'section',
       { class: 'block' },
-      h('h3', null, T.home.try),
-      h('p', { class: 'quiet' }, T.home.tryHow),
-      commandLine('slackdev send slash_command --set text="add milk"'),
+      h('h3', null, T.home.public),
+      h('p', { class: 'quiet' }, T.home.publicHow),
+      commandLine(publicCommand(status)),
     ),
-    h('section', { class: 'block' }, h('h3', null, T.home.keys), h('p', { class: 'quiet' }, T.home.keysHow)),
+    h(
+      'section',
+      { class: 'block' },
+      h('h3', null, T.home.localURL),
+      copyLine(F.shown(requestURL(status)), T.home.copyURL, 'copy-home-url'),
+      h('p', { class: 'quiet' }, T.home.localHow),
+    ),
   ];
 }
 

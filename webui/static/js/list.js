@@ -104,6 +104,7 @@ export function createList(store, hooks) {
       list.next === '',
       list.read,
       session,
+      S.signs(store.state),
     ]);
     if (key === noted) return;
     noted = key;
@@ -111,7 +112,7 @@ export function createList(store, hooks) {
     const empty = list.rows.length === 0;
     note.hidden = !empty;
     foot.hidden = empty;
-    if (empty) refill(note, ...emptyNote(list, hooks));
+    if (empty) refill(note, ...emptyNote(list, S.signs(store.state), hooks));
     else refill(foot, ...footNote(list, hooks));
   }
 
@@ -156,8 +157,8 @@ export function createList(store, hooks) {
   };
 }
 
-/** @param {S.List} list @param {Hooks} hooks */
-function emptyNote(list, hooks) {
+/** @param {S.List} list @param {boolean} signs what is sent from here is signed @param {Hooks} hooks */
+function emptyNote(list, signs, hooks) {
   if (list.trouble) return troubleNote(list.trouble, hooks);
   if (!list.read || list.loading === 'first') return [h('p', { class: 'quiet' }, T.list.reading)];
   if (list.q) {
@@ -171,7 +172,7 @@ function emptyNote(list, hooks) {
   return [
     icon('logo', 'large'),
     h('h2', null, T.list.empty),
-    h('p', { class: 'quiet' }, T.list.emptyHow),
+    h('p', { class: 'quiet' }, T.list.emptyHow(signs)),
     commandLine('slackdev send slash_command'),
   ];
 }
@@ -254,7 +255,7 @@ function updateRow(el, x, now) {
 
   const badge = /** @type {Element} */ (part(el, 'row-verdict').firstElementChild);
   attribute(badge, 'data-tone', verdict.tone);
-  attribute(badge, 'title', x.verdict_detail ? F.brief(x.verdict_detail, 300) : null);
+  attribute(badge, 'title', x.verdict_detail ? F.brief(F.verdictDetail(x), 300) : null);
   setIcon(/** @type {Element} */ (badge.firstElementChild), verdict.icon);
   text(/** @type {Element} */ (badge.lastElementChild), verdict.word);
 

@@ -164,7 +164,7 @@ function drawBody(scroller, m, side, way) {
     return { parts, tree: null };
   }
   if (way === 'json') {
-    const tree = createTree(scroller, { name: `${side}-tree` });
+    const tree = createTree(scroller, { name: `${side}-tree`, label: T.message.tree[side], find: T.message.find[side] });
     tree.show(B.parseJSON(m.body) ?? null, true);
     parts.push(tree.bar, tree.tree);
     return { parts, tree };

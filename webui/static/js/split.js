@@ -12,6 +12,7 @@ const MOST = 80;
 /** Makes the divider work. */
 export function createSplit() {
   const panes = byId('panes', HTMLElement);
+  const list = byId('list-pane', HTMLElement);
   const split = byId('split', HTMLDivElement);
   attribute(split, 'aria-label', T.split);
   attribute(split, 'aria-controls', 'list-pane');
@@ -22,14 +23,14 @@ export function createSplit() {
   function move(share) {
     const kept = Math.min(MOST, Math.max(LEAST, share));
     panes.style.setProperty('--list-share', `${kept.toFixed(2)}%`);
-    attribute(split, 'aria-valuenow', Math.round(kept));
     remember('split', kept.toFixed(2));
   }
 
-  const now = () => Number(split.getAttribute('aria-valuenow'));
+  /** The share as it is: until the divider is moved, the style sheet chooses it by the width of the window. */
+  const now = () => (100 * list.offsetWidth) / (panes.offsetWidth || 1);
   const kept = Number(recall('split', ''));
   if (kept) move(kept);
-  else attribute(split, 'aria-valuenow', 45);
+  new ResizeObserver(() => attribute(split, 'aria-valuenow', Math.round(now()))).observe(list);
 
   split.addEventListener('pointerdown', (event) => {
     split.setPointerCapture(event.pointerId);

@@ -93,6 +93,14 @@ export function liveIs(s, live, retryAt = 0) {
   return { ...s, live, retryAt };
 }
 
+/**
+ * Whether what slackdev sends is signed: it must know a secret. False before it is asked.
+ * @param {State} s
+ */
+export function signs(s) {
+  return (s.status?.secrets ?? []).length > 0;
+}
+
 /** @param {State} s @param {Status} status @returns {State} */
 export function statusRead(s, status) {
   return { ...s, status };

@@ -49,7 +49,8 @@ export const T = Object.freeze({
   list: {
     reading: 'Reading the history…',
     empty: 'Waiting for the first request',
-    emptyHow: 'Use your app in Slack, or send a signed request from a terminal:',
+    /** @param {boolean} signs */
+    emptyHow: (signs) => `Use your app in Slack, or send a ${signs ? 'signed ' : ''}request from a terminal:`,
     nothing: 'Nothing found',
     nothingFor: 'No request fits ',
     clear: 'Clear the search',
@@ -100,7 +101,8 @@ export const T = Object.freeze({
   },
   action: {
     replay: 'Replay',
-    replayLong: 'Send this request again, freshly signed',
+    /** @param {boolean} signs */
+    replayLong: (signs) => `Send this request again${signs ? ', freshly signed' : ''}`,
     asRetry: 'As retry',
     asRetryLong: 'Send it again the way Slack retries',
     edit: 'Edit',
@@ -139,9 +141,13 @@ export const T = Object.freeze({
     payload: 'Payload',
     raw: 'Raw body',
     what: 'What to edit',
-    payloadHelp:
-      'Slackdev spells your changes as Slack would, leaves every other byte as it was, and signs the result.',
-    rawHelp: 'The bytes of the body, as they are sent. They are signed afresh.',
+    /** @param {boolean} signs */
+    payloadHelp: (signs) =>
+      signs
+        ? 'Slackdev spells your changes as Slack would, leaves every other byte as it was, and signs the result.'
+        : 'Slackdev spells your changes as Slack would, and leaves every other byte as it was.',
+    /** @param {boolean} signs */
+    rawHelp: (signs) => `The bytes of the body, as they are sent.${signs ? ' They are signed afresh.' : ''}`,
     send: 'Replay',
     invalid: 'This is not JSON',
     whole: 'The outermost value cannot be replaced here. Use the raw body.',
@@ -181,6 +187,8 @@ export const T = Object.freeze({
     body: 'Body',
     noBody: 'No body.',
     shownAs: 'Show the body as',
+    tree: { in: 'Body of the request', out: 'Body of the response' },
+    find: { in: 'Find in the request', out: 'Find in the response' },
     json: 'JSON',
     form: 'Form',
     text: 'Text',
@@ -227,13 +235,19 @@ export const T = Object.freeze({
   },
   home: {
     title: 'Connect Slack',
+    titleLocal: 'Try it on this machine',
     paste: 'Request URL',
     pasteHow:
       'Paste it into your app’s settings: Event Subscriptions, Interactivity & Shortcuts, and each slash command.',
     noURL: 'There is no public address yet.',
+    localURL: 'Local address',
+    localHow: 'It works for requests from this machine. Slack cannot reach it, so it is of no use in your app’s settings.',
+    public: 'Get a public address',
+    publicHow: 'Start slackdev with a tunnel that Slack can reach. It then shows the URL to paste into your app’s settings:',
     checks: 'State',
     try: 'Try it without Slack',
-    tryHow: 'Sends a signed request through the whole chain:',
+    /** @param {boolean} signs */
+    tryHow: (signs) => `Sends a ${signs ? 'signed ' : ''}request through the whole chain:`,
     keys: 'Keys',
     keysHow: 'Everything here works from the keyboard. Press ? for all keys.',
     reading: 'Asking slackdev…',
@@ -273,7 +287,7 @@ export const T = Object.freeze({
     theme: 'Theme',
     /** @type {Record<string, string>} */
     themes: { auto: 'Theme: the system’s', light: 'Theme: light', dark: 'Theme: dark' },
-    home: 'slackdev: connect Slack',
+    home: 'slackdev: state and first steps',
   },
   banner: {
     /** @param {string} why */

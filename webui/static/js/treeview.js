@@ -19,9 +19,9 @@ const DEEPEST = 24;
 
 /**
  * @param {HTMLElement} scroller what scrolls the tree; the tree has all of its height
- * @param {{name: string, tools?: (Node|null)[]}} look name: unique in the page, for ids
+ * @param {{name: string, label: string, find: string, tools?: (Node|null)[]}} look name: unique in the page, for ids; label: what the document is; find: what the search field is for
  */
-export function createTree(scroller, { name, tools = [] }) {
+export function createTree(scroller, { name, label, find, tools = [] }) {
   /** @type {Json} */
   let doc = null;
   /** @type {Set<string>} */
@@ -41,17 +41,17 @@ export function createTree(scroller, { name, tools = [] }) {
   const finder = h('input', {
     type: 'search',
     id: `${name}-find`,
-    placeholder: T.payload.find,
-    'aria-label': T.payload.find,
+    placeholder: find,
+    'aria-label': find,
     autocomplete: 'off',
     spellcheck: 'false',
   });
   const found = h('output', { class: 'found', for: `${name}-find` });
   const box = h('div', { class: 'tree-rows', role: 'presentation' });
-  const tree = h('div', { class: 'tree', role: 'tree', tabindex: 0, 'aria-label': T.payload.tree, id: name }, box);
+  const tree = h('div', { class: 'tree', role: 'tree', tabindex: 0, 'aria-label': label, id: name }, box);
   const bar = h(
     'div',
-    { class: 'tools', role: 'group', 'aria-label': T.payload.tree },
+    { class: 'tools', role: 'group', 'aria-label': label },
     h(
       'span',
       { class: 'find' },
