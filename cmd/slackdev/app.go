@@ -328,8 +328,8 @@ func (a *app) shutdown(servers ...*http.Server) {
 // open behind it.
 func (a *app) arrivals(ctx context.Context, g *errgroup.Group) (net.Listener, error) {
 	p := &providers{
-		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, ctx: ctx,
-		start: func(run func() error) { g.Go(run) },
+		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice,
+		start: func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) },
 	}
 	provider, err := p.choose()
 	if err != nil {

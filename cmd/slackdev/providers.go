@@ -31,9 +31,8 @@ type providers struct {
 	env    config.Env
 	cfg    *config.Config
 	log    *slog.Logger
-	start  func(run func() error) // runs what an embedded relay needs, until the program ends
-	ctx    context.Context        //nolint:containedctx // the life of what start runs
-	notice func(string)           // tells a person
+	start  func(run func(context.Context) error) // runs an embedded relay until the program ends
+	notice func(string)                          // tells a person
 }
 
 // choose gives the provider, or nil for none.
@@ -171,7 +170,7 @@ func (e *embedded) begin() (*sshtunnel.Provider, error) {
 		Domain: "localhost", HostKey: host, Log: e.log,
 		Allow: func(key ssh.PublicKey) bool { return string(key.Marshal()) == mine },
 	}
-	e.start(func() error { return r.Run(e.ctx, sshListener, front) })
+	e.start(func(ctx context.Context) error { return r.Run(ctx, sshListener, front) })
 	e.client = &sshtunnel.Provider{
 		Profile: sshtunnel.Relay(e.Name(), "127.0.0.1", sshListener.Addr().(*net.TCPAddr).Port, e.cfg.Name),
 		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{user}},

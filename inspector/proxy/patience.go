@@ -11,7 +11,7 @@ import (
 // the first who waits, which hardly ever happens and is not worth a timer a request.
 type patience struct {
 	once sync.Once
-	ctx  context.Context //nolint:containedctx // made when somebody waits
+	ctx  context.Context // made when somebody waits
 	stop context.CancelFunc
 }
 

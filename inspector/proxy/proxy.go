@@ -87,7 +87,7 @@ type shared struct {
 	largeRoom chan struct{}
 	abandoned chan struct{}   // holds an element for each answer that nobody waits for
 	silent    *log.Logger     // what ReverseProxy would print is in the record
-	life      context.Context //nolint:containedctx // ends with Close
+	life      context.Context // ends with Close
 	end       context.CancelFunc
 	calls     sync.WaitGroup
 }
@@ -224,7 +224,7 @@ func (c *call) end() {
 		c.stop()
 	}
 	c.in.release()
-	if problem != nil && problem != http.ErrAbortHandler { //nolint:errorlint // panics are compared by identity
+	if problem != nil && problem != http.ErrAbortHandler {
 		c.x.Fault = fmt.Sprintf("slackdev failed on this request: %v", problem)
 		c.p.Log.Error("panic while serving", "problem", problem, "id", c.x.ID.String(), "stack", string(debug.Stack()))
 		if !c.out.started {
