@@ -57,6 +57,7 @@ type browser struct {
 	queue  chan *websocket.PreparedMessage
 	gone   chan struct{} // closed when nothing more can be read from it
 	behind bool          // the queue was full; nothing is put into it until it was told
+	cut    *time.Timer   // closes the connection soon after shutdown; guarded by hub.mu
 }
 
 // message is what goes over the wire.
@@ -193,13 +194,17 @@ func (h *hub) hint(hint Hint) {
 	}
 }
 
-// hurry leaves the browsers a moment for what is being written to them.
+// hurry leaves the browsers a moment for what is being written to them. A deadline would
+// not do: the write that comes next sets its own.
 func (h *hub) hurry() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
 	for b := range h.browsers {
-		_ = b.conn.NetConn().SetWriteDeadline(time.Now().Add(byeTime)) // it fails on closed connections alone
+		if b.cut != nil {
+			continue
+		}
+		b.cut = time.AfterFunc(byeTime, func() { _ = b.conn.Close() })
 	}
 }
 
@@ -223,6 +228,9 @@ func (h *hub) join(b *browser) bool {
 func (h *hub) leave(b *browser) {
 	h.mu.Lock()
 	delete(h.browsers, b)
+	if b.cut != nil {
+		b.cut.Stop()
+	}
 	h.mu.Unlock()
 	h.attending.Done()
 }
