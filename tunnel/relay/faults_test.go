@@ -65,7 +65,7 @@ func TestBadAnswersBecomeA502(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := w.visit(get("app", "/"))
 			a, _ := f.busyApp()
-			a.say(tc.said)
+			_, _ = io.WriteString(a, tc.said) // the relay may have heard enough before its end
 			a.Close()
 			resp, _ := v.answer("GET")
 			for resp.StatusCode == 102 {
