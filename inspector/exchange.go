@@ -48,7 +48,7 @@ type Request struct {
 	Target   string // path and query, as in the request line
 	Host     string
 	Proto    string // HTTP/1.1
-	Remote   string // the address of the peer, for a request from the tunnel as the relay tells it
+	Remote   string // the address of the connection's other end; in a tunnel, as the SSH server tells it
 	Header   Header
 	Body     Body
 	Trailer  Header

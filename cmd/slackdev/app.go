@@ -114,7 +114,11 @@ func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) 
 // openStore opens the project's history.
 func (a *app) openStore(ctx context.Context) error {
 	if a.cfg.Store == "memory" {
-		a.store = &memory.Store{MaxExchanges: a.cfg.MaxExchanges}
+		store := &memory.Store{MaxExchanges: a.cfg.MaxExchanges}
+		if a.cfg.Asked("max_size") { // the default is meant for a disk
+			store.MaxSize = a.cfg.MaxSize
+		}
+		a.store = store
 		return nil
 	}
 	path, err := a.cfg.Database()
