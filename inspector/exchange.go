@@ -15,6 +15,12 @@ type Exchange struct {
 	Of      ID // the exchange that this one was made from, or the zero ID
 	Started time.Time
 	Elapsed time.Duration // from Started to the last byte of the answer; 0 until then
+	// Delivery is the relay's ID of the request, where it gave one: a request that
+	// comes a second time under the same ID is the same request.
+	Delivery string
+	// Upstream is the name of the app that the request was for, where there are
+	// several; "" for the first.
+	Upstream string
 
 	Request  Request
 	Response *Response // nil until answered, and for ever where Fault says why

@@ -9,6 +9,8 @@ type Provenance struct {
 	Of     ID
 	ID     ID     // the ID under which it will be recorded; zero: a new one
 	Header Header // the head in its own order; nil: net/http's
+	// Upstream is the name of the app that it is for; "" for the first.
+	Upstream string
 }
 
 type provenanceKey struct{}

@@ -256,6 +256,9 @@ func (c *keptConn) Close() error {
 	return err
 }
 
+// NetConn is the tunnel's own connection.
+func (c *keptConn) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite ends the outgoing half, for upgraded connections that half-close.
 func (c *keptConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

@@ -64,6 +64,23 @@ type Status struct {
 	Notices  []string      // what the service says besides, hostile text
 }
 
+// Token gives what the far end of a tunnel puts in front of the IDs that it stamps
+// requests with, or "" where it has not agreed to do that. It looks through
+// everything around the tunnel's connection that has a NetConn method.
+func Token(c net.Conn) string {
+	for c != nil {
+		if t, ok := c.(interface{ Token() string }); ok {
+			return t.Token()
+		}
+		inner, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return ""
+		}
+		c = inner.NetConn()
+	}
+	return ""
+}
+
 // Public reports whether machines other than this one can reach u: whether its
 // host is neither a loopback address nor a name under localhost (RFC 6761).
 func Public(u *url.URL) bool {

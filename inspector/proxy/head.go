@@ -93,6 +93,9 @@ func (t *tapConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// NetConn is the connection that is tapped.
+func (t *tapConn) NetConn() net.Conn { return t.Conn }
+
 // CloseWrite ends the sending side, where the connection below can.
 func (t *tapConn) CloseWrite() error {
 	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {

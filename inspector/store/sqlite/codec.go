@@ -60,6 +60,8 @@ const (
 	tagAge                        // signed nanoseconds
 	tagDetail                     // text
 	tagFinding                    // severity, then length and bytes of code, pointer, text, fix
+	tagDelivery                   // text
+	tagUpstream                   // text
 )
 
 // appendHead appends the head of x. Pinned is not part of it.
@@ -75,6 +77,8 @@ func appendHead(b []byte, x *inspector.Exchange) []byte {
 	}
 	b = appendSigned(b, tagElapsed, int64(x.Elapsed))
 	b = appendText(b, tagFault, x.Fault)
+	b = appendText(b, tagDelivery, x.Delivery)
+	b = appendText(b, tagUpstream, x.Upstream)
 	b = appendRequest(b, &x.Request)
 	if x.Response != nil {
 		b = appendResponse(b, x.Response)
@@ -353,6 +357,10 @@ func (d *decoder) text(tag uint64, v string) {
 		x.Origin = inspector.Origin(v)
 	case tagFault:
 		x.Fault = v
+	case tagDelivery:
+		x.Delivery = v
+	case tagUpstream:
+		x.Upstream = v
 	case tagMethod:
 		x.Request.Method = v
 	case tagTarget:

@@ -76,7 +76,8 @@ func (m *Maker) Begun() *inspector.Exchange {
 	id := m.NextID()
 	x := &inspector.Exchange{
 		ID: id, Origin: pick(m, inspector.Tunnel, inspector.Tunnel, inspector.Local, inspector.Replay, inspector.Composed),
-		Started: m.now.Add(time.Duration(m.IntN(1e6))),
+		Started:  m.now.Add(time.Duration(m.IntN(1e6))),
+		Delivery: "k2f7-" + id.String()[20:], Upstream: []string{"", "web"}[id[15]%2], // by no dice: the others' throws stay as they are
 		Verdict: slack.Verdict{
 			Status: slack.Status(m.IntN(int(slack.TokenOnly) + 1)), Secret: pick(m, "", "SLACK_SIGNING_SECRET"),
 			Age: time.Duration(m.IntN(4e9)) - time.Second, Detail: pick(m, "", "signed with another app's secret?"),
