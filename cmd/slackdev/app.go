@@ -27,6 +27,7 @@ import (
 	"github.com/slackdev/slackdev/replay"
 	"github.com/slackdev/slackdev/replay/mock"
 	"github.com/slackdev/slackdev/tunnel"
+	"github.com/slackdev/slackdev/tunnel/sshtunnel"
 	"github.com/slackdev/slackdev/webui"
 )
 
@@ -44,6 +45,7 @@ type app struct {
 	log     *slog.Logger
 	screen  *screen
 	secrets []slack.Secret
+	access  *sshtunnel.Access // who may use the public name; nil: everybody
 
 	store   closingStore
 	journal *inspector.Journal
@@ -75,11 +77,12 @@ type options struct {
 	pageDir string // serve the page from this folder
 	log     *slog.Logger
 	secrets []slack.Secret // in place of the configured ones
+	access  *sshtunnel.Access
 }
 
 // newApp makes the parts and joins them. It opens the history and the local port.
 func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) (_ *app, err error) {
-	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, screen: newScreen(env, cfg, o.json), live: make(chan struct{})}
+	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, screen: newScreen(env, cfg, o.json), live: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -332,7 +335,7 @@ func (a *app) shutdown(servers ...*http.Server) {
 // open behind it.
 func (a *app) arrivals(ctx context.Context, g *errgroup.Group) (net.Listener, error) {
 	p := &providers{
-		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice,
+		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, access: a.access,
 		start: func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) },
 	}
 	provider, err := p.choose()

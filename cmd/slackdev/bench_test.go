@@ -249,7 +249,7 @@ func (f *fixture) chain(b *testing.B, h http.Handler) *url.URL {
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.Context()))
 	var g errgroup.Group
-	g.Go(func() error { return r.Run(ctx, listeners[0], listeners[1]) })
+	g.Go(func() error { return r.Run(ctx, relay.Listeners{SSH: listeners[0], HTTP: listeners[1]}) })
 	g.Go(func() error { return keeper.Run(ctx) })
 	b.Cleanup(func() { cancel(); _ = g.Wait() })
 	f.serveOn(b, keeper, h)

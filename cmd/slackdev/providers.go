@@ -33,6 +33,7 @@ type providers struct {
 	log    *slog.Logger
 	start  func(run func(context.Context) error) // runs an embedded relay until the program ends
 	notice func(string)                          // tells a person
+	access *sshtunnel.Access                     // who may use the name; nil: everybody
 }
 
 // choose gives the provider, or nil for none.
@@ -107,7 +108,8 @@ func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
 				p.notice(fmt.Sprintf("first use of %s: its host key is %s %s, kept in %s", u.Host, u.Type, u.Fingerprint, u.File))
 			},
 		},
-		Log: p.log,
+		Access: p.access,
+		Log:    p.log,
 	}
 	if home := p.env.Home(); home != "" {
 		folder := filepath.Join(home, ".ssh")
@@ -170,11 +172,12 @@ func (e *embedded) begin() (*sshtunnel.Provider, error) {
 		Domain: "localhost", HostKey: host, Log: e.log,
 		Allow: func(key ssh.PublicKey) bool { return string(key.Marshal()) == mine },
 	}
-	e.start(func(ctx context.Context) error { return r.Run(ctx, sshListener, front) })
+	e.start(func(ctx context.Context) error { return r.Run(ctx, relay.Listeners{SSH: sshListener, HTTP: front}) })
 	e.client = &sshtunnel.Provider{
 		Profile: sshtunnel.Relay(e.Name(), "127.0.0.1", sshListener.Addr().(*net.TCPAddr).Port, e.cfg.Name),
 		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{user}},
 		Hosts:   sshtunnel.Hosts{Pinned: host.PublicKey()},
+		Access:  e.access,
 		Log:     e.log,
 	}
 	return e.client, nil

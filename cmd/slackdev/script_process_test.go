@@ -104,7 +104,7 @@ type program struct {
 // It runs slackdev ARG… in the background, and keeps what it prints in NAME.out and
 // NAME.err. Where the command is tunnel or demo it waits (but with --early) for the first screen and
 // sets URL and LOCAL (where Slack posts, without the path, and the local API), and
-// NAME_URL and NAME_LOCAL; where it is relay, RELAY_SSH and RELAY_HTTP.
+// NAME_URL and NAME_LOCAL; where it is relay, RELAY_SSH, RELAY_HTTP and RELAY_HTTPS.
 func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
 	early := len(args) > 0 && args[0] == "--early"
 	if early {
@@ -139,10 +139,11 @@ func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
 	case "tunnel", "demo":
 		err = p.firstScreen(ctx, ts, name, slices.Contains(args, "--json"))
 	case "relay":
-		var found []string
-		if found, err = p.err.find(ctx, regexp.MustCompile(`SSH on (\S+), HTTP on (\S+)`), 1); err == nil {
-			ts.Setenv("RELAY_SSH", found[1])
-			ts.Setenv("RELAY_HTTP", found[2])
+		var line []string
+		if line, err = p.err.find(ctx, regexp.MustCompile(`(?m)^slackdev relay for .*\n(?:host key .*\n)`), 1); err == nil {
+			for _, door := range regexp.MustCompile(`(SSH|HTTPS?) on ([^\s,]+)`).FindAllStringSubmatch(line[0], -1) {
+				ts.Setenv("RELAY_"+door[1], door[2])
+			}
 		}
 	}
 	if err != nil {

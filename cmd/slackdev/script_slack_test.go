@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,19 +27,20 @@ type post struct {
 	done chan struct{} // closed when text and err are known
 	text string
 	err  error
+	tls  *tls.Config // for https
 }
 
 // slackPost is
 //
 //	slack-post [--secret SECRET] [--age 10m] [--header 'Name: value'] [--without NAME]
-//	           [--method POST] [--host NAME] [--timeout 3s] [--as NAME] URL [FILE]
+//	           [--method POST] [--host NAME] [--user NAME:PASSWORD] [--timeout 3s] [--as NAME] URL [FILE]
 //
 // It posts the file (less its last line break) as Slack would, by its extension .json
 // or .form, and prints the answer: status, head, body. It fails where there is no whole
 // answer. --age signs with an older time, a negative one with a later time. --header
 // replaces a field after signing. --as goes on in the background, for  answer NAME.
 func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
-	var secret, method, host, as string
+	var secret, method, host, user, as string
 	var age, timeout time.Duration
 	var without []string
 	var headers []string
@@ -49,6 +51,7 @@ func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
 	flags.StringVar(&as, "as", "", "")
 	flags.DurationVar(&age, "age", 0, "")
 	flags.DurationVar(&timeout, "timeout", patience, "")
+	flags.StringVar(&user, "user", "", "")
 	flags.Func("without", "", func(name string) error { without = append(without, name); return nil })
 	flags.Func("header", "", func(line string) error { headers = append(headers, line); return nil })
 	if err := flags.Parse(args); err != nil || flags.NArg() < 1 || flags.NArg() > 2 {
@@ -61,6 +64,9 @@ func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
 	if host != "" {
 		r.Host = host
 	}
+	if name, password, ok := strings.Cut(user, ":"); ok {
+		r.SetBasicAuth(name, password)
+	}
 	for _, name := range without {
 		r.Header.Del(name)
 	}
@@ -68,7 +74,7 @@ func (s *stage) slackPost(ts *testscript.TestScript, args []string) error {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
 	}
-	p := &post{done: make(chan struct{})}
+	p := &post{done: make(chan struct{}), tls: s.tlsConfig("")}
 	if as != "" {
 		s.posts[as] = p
 		s.then(func() { <-p.done })
@@ -118,7 +124,7 @@ func (p *post) send(r *http.Request, timeout time.Duration) {
 	defer close(p.done)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	transport := &http.Transport{DialContext: dialHere, DisableKeepAlives: true, DisableCompression: true}
+	transport := &http.Transport{DialContext: dialHere, TLSClientConfig: p.tls, DisableKeepAlives: true, DisableCompression: true}
 	res, err := transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		p.err = err

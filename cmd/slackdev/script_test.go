@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 //     are not Slack (script_slack_test.go)
 //   - json, json-get, json-contract: lines of JSON (script_json_test.go)
 //   - sshd, sshd-allow, sshd-rekey: a real OpenSSH server (script_sshd_test.go)
+//   - certificate, await-certificate, shake-until, speak-tls: TLS in front (script_tls_test.go)
 //   - write, take-port, newer-format, private: files and ports (script_files_test.go)
 func TestScripts(t *testing.T) {
 	folders, err := filepath.Glob("testdata/script/*")
@@ -78,6 +79,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"slack-post": (*stage).slackPost, "answer": (*stage).awaitAnswer, "trickle": (*stage).trickle, "trickle-end": (*stage).trickleEnd, "flood-headers": (*stage).floodHeaders,
 		"json": (*stage).matchJSON, "json-get": (*stage).getJSON, "json-contract": (*stage).checkContract,
 		"sshd": (*stage).startSSHD, "sshd-allow": (*stage).allowKey, "sshd-rekey": (*stage).changeHostKey,
+		"certificate": (*stage).makeCertificate, "await-certificate": (*stage).awaitCertificate, "shake-until": (*stage).shakeUntil, "speak-tls": (*stage).speakTLS,
 		"write": (*stage).writeFile, "take-port": (*stage).takePort, "newer-format": (*stage).newerFormat, "private": (*stage).checkPrivate,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -107,16 +109,17 @@ func scriptCondition(name string) (bool, error) {
 // stage is everything around one script. The script's own goroutine uses it alone;
 // what runs beside it has locks of its own.
 type stage struct {
-	dir     string // $WORK
-	home    string // $HOME
-	secrets []string
-	apps    map[string]*scriptApp
-	ports   map[string]*reserved
-	running map[string]*program
-	posts   map[string]*post
-	slow    map[string]*slowPost
-	servers map[string]*sshServer
-	closers []func() // called in reverse when the script is over
+	dir       string // $WORK
+	home      string // $HOME
+	secrets   []string
+	apps      map[string]*scriptApp
+	ports     map[string]*reserved
+	running   map[string]*program
+	posts     map[string]*post
+	slow      map[string]*slowPost
+	servers   map[string]*sshServer
+	authority *authority // nil before the first certificate
+	closers   []func()   // called in reverse when the script is over
 }
 
 type stageKey struct{}

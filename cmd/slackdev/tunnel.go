@@ -44,13 +44,20 @@ them. Without one, signatures go unchecked.`,
 			if cfg.App == nil {
 				return usage(errors.New("which app? no port was given"), "slackdev tunnel 3000")
 			}
-			o.log = logger(env, debug)
+			rules, notice, err := accessRules(cfg)
+			if err != nil {
+				return err
+			}
+			o.log, o.access = logger(env, debug), rules
 			a, err := newApp(cmd.Context(), env, cfg, o)
 			if err != nil {
 				return err
 			}
 			for _, warning := range cfg.Warnings {
 				a.screen.notice(warning)
+			}
+			if notice != "" {
+				a.screen.notice(notice)
 			}
 			return a.run(cmd.Context())
 		},

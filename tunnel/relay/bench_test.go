@@ -137,7 +137,7 @@ func cpu() time.Duration {
 // reverseProxy is a front as the standard library has it, on a forward of its own,
 // with as many idle channels as there are requests.
 func reverseProxy(b *testing.B) (addr string) {
-	s, err := (&Relay{Domain: "localhost", HostKey: newSigner(b)}).server(&net.TCPAddr{})
+	s, err := (&Relay{Domain: "localhost", HostKey: newSigner(b)}).server(&net.TCPAddr{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

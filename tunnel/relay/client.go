@@ -36,6 +36,7 @@ type client struct {
 	gone     chan struct{} // closed when the connection has ended
 	tasks    sync.WaitGroup
 	sessions atomic.Int32
+	rules    *rules // of the forwards that follow; takeRequests alone uses it
 
 	mu       sync.Mutex // guards the rest
 	forwards map[wire.ForwardRequest]*tunnel
@@ -100,6 +101,8 @@ func (c *client) takeRequests(requests <-chan *ssh.Request) {
 			var bind wire.ForwardRequest
 			err := ssh.Unmarshal(req.Payload, &bind)
 			req.Reply(err == nil && c.cancel(bind), nil)
+		case wire.AccessName:
+			c.takeAccess(req)
 		case wire.KeepAliveName:
 			req.Reply(true, nil)
 		default:
@@ -157,7 +160,7 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	if len(held) >= c.s.limits.Forwards {
 		return nil, fmt.Errorf("this connection has %d forwards already", len(held))
 	}
-	t := &tunnel{client: c, bind: bind}
+	t := &tunnel{client: c, bind: bind, rules: c.rules}
 	before, err := c.claim(t, held)
 	if err != nil {
 		return nil, err

@@ -145,7 +145,7 @@ func TestStrangersAreFewAndHurried(t *testing.T) {
 }
 
 func TestStrangersAreCountedBySource(t *testing.T) {
-	s := &server{limits: Limits{Strangers: 3, StrangersEach: 2}, strangers: map[net.Conn]bool{}, bySource: map[string]int{}}
+	s := &server{logins: newLobby(3, 2)}
 	from := func(addr string) net.Conn {
 		a, err := net.ResolveTCPAddr("tcp", addr)
 		if err != nil {
@@ -164,13 +164,13 @@ func TestStrangersAreCountedBySource(t *testing.T) {
 		{from("[2001:db8:0:1::1]:5"), true}, // another
 		{from("192.0.2.1:5"), false},        // but all are there
 	} {
-		if got := s.admit(tc.c); got != tc.want {
+		if got := s.admit(&s.logins, tc.c); got != tc.want {
 			t.Errorf("%d, %v: got %v", i, tc.c.RemoteAddr(), got)
 		}
 	}
-	s.dismiss(first)
-	if !s.admit(from("[::ffff:192.0.2.1]:5")) || s.bySource["192.0.2.1"] != 1 {
-		t.Errorf("by source: %v", s.bySource)
+	s.dismiss(&s.logins, first)
+	if !s.admit(&s.logins, from("[::ffff:192.0.2.1]:5")) || s.logins.bySource["192.0.2.1"] != 1 {
+		t.Errorf("by source: %v", s.logins.bySource)
 	}
 }
 

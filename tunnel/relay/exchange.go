@@ -28,6 +28,7 @@ type exchange struct {
 	persistent bool
 	switching  bool
 	name       *name
+	pass       pass   // of those who need one: see admit
 	out        []byte // what was sent at once; kept to be sent again
 	whole      bool   // that is all of the request
 	number     int    // of the visitor's exchanges

@@ -27,6 +27,7 @@ type name struct {
 	owner  string                 // the fingerprint of the key that asked first
 	source string                 // where that key was then; "" if it is not counted
 	live   atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down
+	rules  atomic.Pointer[rules]  // of the last tunnel, also while it is down; nil: anybody may
 	busy   atomic.Int32           // requests under way
 	left   time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
 }
@@ -79,6 +80,7 @@ func (g *registry) claim(label, owner, source string, t *tunnel) (before *tunnel
 		return nil, fmt.Errorf("the name %s belongs to another key", label)
 	}
 	t.name = n // before anybody can find t
+	n.rules.Store(t.rules)
 	return n.live.Swap(t), nil
 }
 

@@ -20,7 +20,7 @@ func TestURLsAreThePublicOnes(t *testing.T) {
 		"https://a.example.org:8443": {Domain: "example.org", Scheme: "https", Port: 8443},
 	} {
 		r.HostKey = newSigner(t)
-		s, err := r.server(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4041})
+		s, err := r.server(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4041}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,9 @@ const (
 	codeUnknownName = "unknown-name"    // 404: nobody has had this name since the relay started
 	codeTunnelDown  = "tunnel-down"     // 503: its owner is not connected
 	codeBusy        = "busy"            // 503: too many requests of this name are under way
+	codeNotAllowed  = "not-allowed"     // 403: the name is for visitors of other networks
+	codeNoPassword  = "unauthorized"    // 401: the name asks for a password
+	codeTooMany     = "too-many-tries"  // 429: of passwords, from one address
 	codeNoApp       = "app-unreachable" // 502: the client could not take a connection
 	codeNoAnswer    = "no-answer"       // 502: the connection to the app ended before an answer
 	codeBadAnswer   = "bad-answer"      // 502: what came was not HTTP
@@ -32,6 +35,8 @@ type refusal struct {
 	Detail string `json:"error"`
 	// Retry is when to try again, in seconds, or 0.
 	Retry int `json:"retry_after,omitempty"`
+	// Challenge asks for a user and a password.
+	Challenge bool `json:"-"`
 }
 
 // Error gives the detail.
@@ -56,6 +61,9 @@ func (r *refusal) page(q asked, fields *message, keep bool) []byte {
 	b.WriteString("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'\r\n")
 	if r.Retry > 0 {
 		b.WriteString("Retry-After: " + strconv.Itoa(r.Retry) + "\r\n")
+	}
+	if r.Challenge {
+		b.WriteString("WWW-Authenticate: Basic realm=\"slackdev relay\", charset=\"UTF-8\"\r\n")
 	}
 	switch {
 	case !keep:
@@ -130,6 +138,21 @@ func tunnelDown() *refusal {
 func busy() *refusal {
 	return &refusal{Status: http.StatusServiceUnavailable, Code: codeBusy, Retry: 1,
 		Detail: "Too many requests to this name are under way."}
+}
+
+func notAllowed() *refusal {
+	return &refusal{Status: http.StatusForbidden, Code: codeNotAllowed,
+		Detail: "This name is for visitors from certain networks, and yours is not one of them."}
+}
+
+func unauthorized() *refusal {
+	return &refusal{Status: http.StatusUnauthorized, Code: codeNoPassword, Challenge: true,
+		Detail: "This name asks for a user and a password."}
+}
+
+func tooManyTries(wait time.Duration) *refusal {
+	return &refusal{Status: http.StatusTooManyRequests, Code: codeTooMany, Retry: int(wait/time.Second) + 1,
+		Detail: "Too many wrong passwords came from your address."}
 }
 
 func noApp() *refusal {

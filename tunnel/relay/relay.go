@@ -17,11 +17,13 @@ package relay
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -38,11 +40,19 @@ type Relay struct {
 	// Domain is what names are under: the tunnel NAME is at NAME.Domain. Needed;
 	// "localhost" for a relay that serves its own machine.
 	Domain string
-	// Scheme and Port are those of the public URLs: "http" where Scheme is empty,
-	// the HTTP listener's own port where Port is 0. They differ from the
-	// listener's where something in front of the relay ends TLS.
+	// Scheme and Port are those of the public URLs. Where Scheme is empty it is
+	// "https" with a listener for HTTPS and "http" without; where Port is 0 it is
+	// that listener's. They differ from the listener's where something in front of
+	// the relay ends TLS.
 	Scheme string
 	Port   int
+	// Certificate gives the certificate of a TLS handshake, as tls.Config has it.
+	// Needed with a listener for HTTPS. See Certificate.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// TrustedProxies are the networks of servers in front of the relay whose
+	// X-Forwarded-For and X-Forwarded-Proto are believed. A visitor is at the last
+	// address in it that is not one of theirs.
+	TrustedProxies []netip.Prefix
 	// HostKey is the SSH host key. Needed. An RSA key signs with SHA-2 only.
 	HostKey ssh.Signer
 	// Allow says whether a key may use this relay: at login, and again at each
@@ -59,7 +69,7 @@ type Limits struct {
 	// SSH.
 	Login          time.Duration // to log in, from the first byte: 10 s
 	Strangers      int           // connections that are not logged in yet: 100
-	StrangersEach  int           // the same, from one address: 10
+	StrangersEach  int           // the same, from one address (a /64 in IPv6): 10
 	Clients        int           // connections that are logged in: 1,000
 	ClientsEach    int           // the same, with one key: 20
 	Forwards       int           // of one connection: 20
@@ -71,6 +81,12 @@ type Limits struct {
 	Open           time.Duration // for a client to open a channel: 10 s
 	ChannelIdle    time.Duration // for which an unused channel is kept: 75 s
 	ChannelsOpened int           // ahead of need, to clients that ask for it: 2
+
+	// TLS. A burst of requests comes from one address, so more are let in from one
+	// than for SSH.
+	Handshake      time.Duration // for a handshake, and for a seat after it: 10 s
+	Handshakes     int           // under way: 1,000
+	HandshakesEach int           // the same, from one address (a /64 in IPv6): 200
 
 	// HTTP.
 	Visitors   int           // connections at once; more wait in the listener's queue: 4,096
@@ -98,6 +114,9 @@ func (l Limits) withDefaults() Limits {
 	l.Open = cmp.Or(l.Open, 10*time.Second)
 	l.ChannelIdle = cmp.Or(l.ChannelIdle, 75*time.Second)
 	l.ChannelsOpened = cmp.Or(l.ChannelsOpened, 2)
+	l.Handshake = cmp.Or(l.Handshake, 10*time.Second)
+	l.Handshakes = cmp.Or(l.Handshakes, 1000)
+	l.HandshakesEach = cmp.Or(l.HandshakesEach, 200)
 	l.Visitors = cmp.Or(l.Visitors, 4096)
 	l.Requests = cmp.Or(l.Requests, 200)
 	l.Head = cmp.Or(l.Head, 10*time.Second)
@@ -109,33 +128,61 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Run serves SSH clients on one listener and the public on the other, until ctx
-// ends or a listener fails. It closes both, gives the requests under way
-// Limits.Drain to finish, ends everything that it has started, and returns nil if
-// it was ctx that ended it.
-func (r *Relay) Run(ctx context.Context, sshListener, httpListener net.Listener) error {
-	defer sshListener.Close()
-	defer httpListener.Close()
-	s, err := r.server(httpListener.Addr())
+// Listeners are where a relay is reached: clients by SSH or HTTPS, the public by HTTP
+// or HTTPS. What is nil is not served. HTTPS gives plain TCP connections; the relay
+// does the TLS, and serves those who offer wire.ALPN as it does those of SSH.
+type Listeners struct{ SSH, HTTP, HTTPS net.Listener }
+
+// each gives those that are there.
+func (l Listeners) each() []net.Listener {
+	return slices.DeleteFunc([]net.Listener{l.SSH, l.HTTP, l.HTTPS}, func(l net.Listener) bool { return l == nil })
+}
+
+// Close closes all of them. It is not needed once Run has begun.
+func (l Listeners) Close() error {
+	var errs []error
+	for _, l := range l.each() {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves on all listeners until ctx ends or a listener fails. It closes them,
+// gives the requests under way Limits.Drain to finish, ends everything that it has
+// started, and returns nil if it was ctx that ended it.
+func (r *Relay) Run(ctx context.Context, on Listeners) error {
+	defer on.Close()
+	s, err := r.server(addrOf(on.HTTP), addrOf(on.HTTPS))
 	if err != nil {
 		return err
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	serve := func(what string, f func(net.Listener) error, l net.Listener) {
+		if l == nil {
+			return
+		}
 		s.tasks.Go(func() {
 			if err := f(l); !errors.Is(err, net.ErrClosed) {
 				failed <- fmt.Errorf("serve %s: %w", what, err)
 			}
 		})
 	}
-	serve("ssh", s.serveSSH, sshListener)
-	serve("http", s.serveHTTP, httpListener)
+	serve("ssh", s.serveSSH, on.SSH)
+	serve("http", s.serveHTTP, on.HTTP)
+	serve("https", s.serveTLS, on.HTTPS)
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	s.stop(sshListener, httpListener)
+	s.stop(on)
 	return err
+}
+
+func addrOf(l net.Listener) net.Addr {
+	if l == nil {
+		return nil
+	}
+	return l.Addr()
 }
 
 // server is a relay that runs.
@@ -147,32 +194,51 @@ type server struct {
 	origin   net.TCPAddr // what channels are said to come from
 	scheme   string
 	port     int
+	plain    string      // the scheme of those who come without TLS
+	tls      *tls.Config // nil: no HTTPS
+	guesses  guesses
+	seats    chan struct{} // as many as there may be visitors
 	log      *slog.Logger
 	stopping chan struct{}
 	buffers  sync.Pool      // of *[largeBuffer]byte
 	tasks    sync.WaitGroup // every goroutine
 	visiting sync.WaitGroup // those that serve a visitor
 
-	mu        sync.Mutex        // guards the rest
-	ended     bool              // nobody new
-	strangers map[net.Conn]bool // not logged in yet
-	bySource  map[string]int    // strangers
-	clients   map[*client]bool
-	byKey     map[string]int // clients
-	visitors  map[*visitor]bool
+	mu         sync.Mutex // guards the rest
+	ended      bool       // nobody new
+	logins     lobby      // of SSH
+	handshakes lobby      // of TLS
+	clients    map[*client]bool
+	byKey      map[string]int // clients
+	visitors   map[*visitor]bool
 }
 
-func (r *Relay) server(front net.Addr) (*server, error) {
+// server makes the relay whose listeners for HTTP and HTTPS have these addresses; nil
+// for none.
+func (r *Relay) server(plain, secure net.Addr) (*server, error) {
 	domain := strings.ToLower(strings.Trim(r.Domain, "."))
 	if domain == "" {
 		return nil, errors.New("start the relay: a domain is needed")
 	}
 	s := &server{
 		Relay: r, limits: r.Limits.withDefaults(), scheme: cmp.Or(r.Scheme, "http"), port: r.Port, log: r.Log,
-		origin:    net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1},
-		stopping:  make(chan struct{}),
-		strangers: map[net.Conn]bool{}, bySource: map[string]int{},
-		clients: map[*client]bool{}, byKey: map[string]int{}, visitors: map[*visitor]bool{},
+		origin:   net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1},
+		stopping: make(chan struct{}),
+		clients:  map[*client]bool{}, byKey: map[string]int{}, visitors: map[*visitor]bool{},
+	}
+	s.seats = make(chan struct{}, s.limits.Visitors)
+	s.logins = newLobby(s.limits.Strangers, s.limits.StrangersEach)
+	s.handshakes = newLobby(s.limits.Handshakes, s.limits.HandshakesEach)
+	front := plain
+	s.plain = s.scheme // something in front may end TLS
+	if secure != nil {
+		if r.Certificate == nil {
+			return nil, errors.New("start the relay: a certificate is needed for HTTPS")
+		}
+		s.scheme, s.plain, s.tls = cmp.Or(r.Scheme, "https"), "http", r.tlsConfig()
+		if s.scheme == "https" || plain == nil {
+			front = secure
+		}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -201,14 +267,12 @@ func (s *server) url(label string) *url.URL {
 
 // stop ends what Run has started: idle visitors at once, requests under way after
 // Limits.Drain at the latest, and then the clients.
-func (s *server) stop(listeners ...net.Listener) {
+func (s *server) stop(on Listeners) {
 	close(s.stopping)
-	for _, l := range listeners {
-		l.Close()
-	}
+	on.Close()
 	s.mu.Lock()
 	s.ended = true
-	strangers := slices.Collect(maps.Keys(s.strangers))
+	strangers := slices.AppendSeq(slices.Collect(maps.Keys(s.logins.in)), maps.Keys(s.handshakes.in))
 	visitors, clients := slices.Collect(maps.Keys(s.visitors)), slices.Collect(maps.Keys(s.clients))
 	s.mu.Unlock()
 

@@ -34,6 +34,7 @@ type world struct {
 	relay *Relay
 	ssh   string // address
 	http  string
+	https string       // with Relay.Certificate
 	stop  func() error // and wait
 }
 
@@ -64,11 +65,15 @@ func startOn(t testing.TB, sshListener net.Listener, change func(*Relay)) *world
 	if change != nil {
 		change(r)
 	}
-	httpListener := listen(t)
-	w := &world{t: t, relay: r, ssh: sshListener.Addr().String(), http: httpListener.Addr().String()}
+	on := Listeners{SSH: sshListener, HTTP: listen(t)}
+	w := &world{t: t, relay: r, ssh: on.SSH.Addr().String(), http: on.HTTP.Addr().String()}
+	if r.Certificate != nil {
+		on.HTTPS = listen(t)
+		w.https = on.HTTPS.Addr().String()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx, sshListener, httpListener) }()
+	go func() { ended <- r.Run(ctx, on) }()
 	var once sync.Once
 	var err error
 	w.stop = func() error {
@@ -111,6 +116,12 @@ func (w *world) connect(key ssh.Signer, version string) (*far, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.connectOn(nc, key, version)
+}
+
+// connectOn is connect over a connection of the test's own.
+func (w *world) connectOn(nc net.Conn, key ssh.Signer, version string) (*far, error) {
+	w.t.Helper()
 	conn, channels, requests, err := ssh.NewClientConn(nc, w.ssh, &ssh.ClientConfig{
 		User: "x", ClientVersion: version,
 		Auth:            []ssh.AuthMethod{ssh.PublicKeys(key)},
@@ -325,6 +336,12 @@ func (w *world) upAs(key ssh.Signer, name string, h http.Handler) *far {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return w.serveAs(f, name, h)
+}
+
+// serveAs asks for the tunnel name on a connection, and serves h behind it.
+func (w *world) serveAs(f *far, name string, h http.Handler) *far {
+	w.t.Helper()
 	if ok, _ := f.forward(name, 80); !ok {
 		w.t.Fatalf("the relay refuses the name %s", name)
 	}
@@ -437,7 +454,7 @@ func TestRunEndsWhenAskedTo(t *testing.T) {
 func TestRunFailsWithItsListener(t *testing.T) {
 	r := &Relay{Domain: "localhost", HostKey: newSigner(t)}
 	boom := errors.New("boom")
-	err := r.Run(t.Context(), listen(t), brokenListener{listen(t), boom})
+	err := r.Run(t.Context(), Listeners{SSH: listen(t), HTTP: brokenListener{listen(t), boom}})
 	if !errors.Is(err, boom) || !strings.Contains(err.Error(), "serve http") {
 		t.Errorf("got %v", err)
 	}
@@ -445,7 +462,7 @@ func TestRunFailsWithItsListener(t *testing.T) {
 		"no domain":   {HostKey: newSigner(t)},
 		"no host key": {Domain: "localhost"},
 	} {
-		if err := r.Run(t.Context(), listen(t), listen(t)); err == nil {
+		if err := r.Run(t.Context(), Listeners{SSH: listen(t), HTTP: listen(t)}); err == nil {
 			t.Errorf("%s: runs", name)
 		}
 	}

@@ -115,7 +115,7 @@ func (s *server) checkKey(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissio
 // serveSSH takes connections until the listener ends.
 func (s *server) serveSSH(l net.Listener) error {
 	return s.accept(l, func(c net.Conn) {
-		if !s.admit(c) {
+		if !s.admit(&s.logins, c) {
 			c.Close()
 			s.log.Warn("too many connections that are not logged in", "from", c.RemoteAddr())
 			return
@@ -155,7 +155,10 @@ func sourceOf(c net.Conn) string {
 	if err != nil {
 		return c.RemoteAddr().String()
 	}
-	ip := a.Addr().Unmap()
+	return sourceAt(a.Addr().Unmap())
+}
+
+func sourceAt(ip netip.Addr) string {
 	if ip.Is6() {
 		if p, err := ip.WithZone("").Prefix(64); err == nil {
 			return p.String()
@@ -175,25 +178,37 @@ func nameSource(c net.Conn) string {
 	return source
 }
 
+// lobby has the strangers: connections that have not logged in yet, or not finished
+// their TLS handshake. server.mu guards it.
+type lobby struct {
+	most, each int // in all, and from one source
+	in         map[net.Conn]bool
+	bySource   map[string]int
+}
+
+func newLobby(most, each int) lobby {
+	return lobby{most: most, each: each, in: map[net.Conn]bool{}, bySource: map[string]int{}}
+}
+
 // admit counts a stranger, if there is room for one. Who is admitted must be dismissed.
-func (s *server) admit(c net.Conn) bool {
+func (s *server) admit(l *lobby, c net.Conn) bool {
 	source := sourceOf(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || len(s.strangers) >= s.limits.Strangers || s.bySource[source] >= s.limits.StrangersEach {
+	if s.ended || len(l.in) >= l.most || l.bySource[source] >= l.each {
 		return false
 	}
-	s.strangers[c] = true
-	s.bySource[source]++
+	l.in[c] = true
+	l.bySource[source]++
 	return true
 }
 
-func (s *server) dismiss(c net.Conn) {
+func (s *server) dismiss(l *lobby, c net.Conn) {
 	source := sourceOf(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.strangers, c)
-	decrement(s.bySource, source)
+	delete(l.in, c)
+	decrement(l.bySource, source)
 }
 
 // enter makes c one of the clients, if it may be one. Who has entered must exit.
@@ -232,7 +247,7 @@ func (s *server) login(nc net.Conn) {
 	watched := &watchedConn{Conn: nc}
 	nc.SetDeadline(time.Now().Add(s.limits.Login))
 	conn, channels, requests, err := ssh.NewServerConn(watched, s.config)
-	s.dismiss(nc)
+	s.dismiss(&s.logins, nc)
 	if err != nil {
 		s.log.Info("not logged in", "from", nc.RemoteAddr(), "err", err)
 		return

@@ -124,7 +124,7 @@ func TestAChannelThatTookNoByteIsReplacedForAnyMethod(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Relay{Domain: "localhost", HostKey: newSigner(t)}
-			s, err := r.server(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
+			s, err := r.server(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

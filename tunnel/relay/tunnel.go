@@ -21,6 +21,7 @@ type tunnel struct {
 	client *client
 	bind   wire.ForwardRequest // as it was asked for
 	name   *name
+	rules  *rules // who may use it; nil: anybody
 
 	mu      sync.Mutex // guards the rest, and every channel.serves
 	ended   bool

@@ -26,7 +26,9 @@ type visitor struct {
 	s       *server
 	net     net.Conn
 	in      inbox
-	stamp   string // see request.appendTo
+	peer    peer       // who is at the other end of net
+	from    netip.Addr // where the request comes from: see locate
+	stamp   string     // see request.appendTo
 	x       exchange
 	pending bool // x is under way
 	armed   bool // some read deadline is set
@@ -43,23 +45,23 @@ type visitor struct {
 }
 
 func newVisitor(s *server, c net.Conn) *visitor {
-	v := &visitor{s: s, net: c, in: newInbox(&s.buffers), stamp: s.stampFor(c)}
+	v := &visitor{s: s, net: c, in: newInbox(&s.buffers), peer: s.peerOf(c)}
+	v.from, v.stamp = v.peer.addr, stampOf(v.peer.addr, v.peer.proto)
 	v.x.v, v.x.done, v.x.wrote = v, make(chan bool, 1), make(chan struct{}, 1)
 	return v
 }
 
 // serveHTTP takes visitors until the listener ends.
 func (s *server) serveHTTP(l net.Listener) error {
-	seats := make(chan struct{}, s.limits.Visitors)
 	return s.accept(l, func(c net.Conn) {
 		v := newVisitor(s, c)
 		if !s.seat(v) {
 			c.Close()
 			return
 		}
-		seats <- struct{}{}
+		s.seats <- struct{}{}
 		s.tasks.Go(func() {
-			defer func() { <-seats }()
+			defer func() { <-s.seats }()
 			defer s.unseat(v)
 			v.serve()
 		})
@@ -91,15 +93,6 @@ func (s *server) isStopping() bool {
 	default:
 		return false
 	}
-}
-
-// stampFor gives the fields that say where a visitor's requests come from.
-func (s *server) stampFor(c net.Conn) string {
-	from := "unknown"
-	if a, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
-		from = a.Addr().Unmap().WithZone("").String()
-	}
-	return "X-Forwarded-For: " + from + "\r\nX-Forwarded-Proto: " + s.scheme + "\r\nX-Forwarded-Host: "
 }
 
 // serve blocks until the visitor has left or is sent away.
@@ -145,6 +138,7 @@ func (v *visitor) close() {
 	}
 	v.in.use(len(v.in.bytes()))
 	v.in.shrink()
+	sayEnd(v.net)
 	v.net.Close()
 }
 
@@ -286,6 +280,7 @@ func (v *visitor) handle(n int) bool {
 	if err != nil {
 		return v.refuse(bad(err.Error()), x.q.asked(), &x.q.message, false)
 	}
+	v.locate(&x.q)
 	x.begin(b.done(), v.in.bytes()[n:n+m])
 	v.in.use(n + m)
 	c, r := v.s.route(x)
@@ -308,6 +303,9 @@ func (s *server) route(x *exchange) (*channel, *refusal) {
 	if n == nil {
 		return nil, unknownName()
 	}
+	if r := x.admit(n, n.rules.Load()); r != nil {
+		return nil, r
+	}
 	if int(n.busy.Add(1)) > s.limits.Requests {
 		n.busy.Add(-1)
 		return nil, busy()
@@ -328,6 +326,9 @@ func (n *name) acquire(x *exchange, from func(*tunnel, *exchange) (*channel, *re
 		t := n.live.Load()
 		if t == nil {
 			return nil, tunnelDown()
+		}
+		if r := x.admit(n, t.rules); r != nil { // they may have changed on the way
+			return nil, r
 		}
 		var c *channel
 		if c, r = from(t, x); c != nil || n.live.Load() == t {

@@ -37,6 +37,8 @@ type Profile struct {
 	// NameFromURL: the first label of the URL's host is the name that Bind would
 	// ask for, so that the next Open asks for the name that this one got.
 	NameFromURL bool
+	// Guards: the server can protect a name (see Access).
+	Guards bool
 	// KeepPort: the next Open asks for the port that this one got.
 	KeepPort bool
 }
@@ -83,7 +85,7 @@ func Relay(via, host string, port int, name string) Profile {
 		Bind: name, BindPort: 80,
 		Session:     SessionShell,
 		Announce:    Announce{Prefix: wire.URLPrefix},
-		NameFromURL: true,
+		NameFromURL: true, Guards: true,
 	}
 }
 

@@ -38,7 +38,7 @@ func startRelay(t testing.TB, name string) *sshtunnel.Provider {
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() {
-		if err := (&relay.Relay{Domain: "localhost", HostKey: host}).Run(ctx, sshLn, httpLn); err != nil {
+		if err := (&relay.Relay{Domain: "localhost", HostKey: host}).Run(ctx, relay.Listeners{SSH: sshLn, HTTP: httpLn}); err != nil {
 			t.Errorf("relay: %v", err)
 		}
 	})

@@ -32,6 +32,7 @@ type Provider struct {
 	Keys      Keys
 	Hosts     Hosts
 	KeepAlive KeepAlive
+	Access    *Access       // who may use the name; nil: everybody
 	Timeout   time.Duration // for one Open, from the first packet to the URL; 0: 15 s
 	Log       *slog.Logger  // nil: silence
 
@@ -80,6 +81,9 @@ func (p *Provider) Open(ctx context.Context) (tunnel.Tunnel, error) {
 }
 
 func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
+	if err := p.checkAccess(); err != nil {
+		return nil, err
+	}
 	dial := p.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -101,6 +105,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 		return nil, err
 	}
 	t := newTunnel(profile, l, login, text, p.logger())
+	t.access = p.Access
 	if err := t.establish(ctx); err != nil {
 		_ = t.Close() // the error that counts is err
 		return nil, p.refused(err)

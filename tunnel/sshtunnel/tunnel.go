@@ -32,6 +32,7 @@ type Tunnel struct {
 	text    *transcript
 	session *session
 	log     *slog.Logger
+	access  *Access  // nil: everybody's
 	url     *url.URL // set by establish
 	port    int      // that the server gave, set by establish
 
@@ -267,8 +268,11 @@ func (t *Tunnel) establish(ctx context.Context) error {
 	return nil
 }
 
-// forward sends tcpip-forward and sets the port.
+// forward sends tcpip-forward, when the name is protected, and sets the port.
 func (t *Tunnel) forward() error {
+	if err := t.protect(); err != nil {
+		return err
+	}
 	ask := wire.ForwardRequest{BindAddr: t.profile.Bind, BindPort: uint32(t.profile.BindPort)}
 	ok, reply, err := t.conn.SendRequest(wire.ForwardName, true, ssh.Marshal(&ask))
 	if err != nil {

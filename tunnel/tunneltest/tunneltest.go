@@ -24,8 +24,9 @@ import (
 // Fixture is a provider and the way to its public side.
 type Fixture struct {
 	Provider tunnel.Provider
-	// Dial reaches the public address, as the internet would. If nil, the URL's
-	// host is dialled, with a name under localhost as 127.0.0.1.
+	// Dial reaches the public address, as the internet would, and speaks TLS where
+	// that is https. If nil, the URL's host is dialled, with a name under localhost as
+	// 127.0.0.1.
 	Dial func(ctx context.Context, public *url.URL) (net.Conn, error)
 }
 
@@ -113,12 +114,13 @@ func (p *public) dial(ctx context.Context) (net.Conn, error) {
 func (p *public) client(t *testing.T) (client *http.Client, dials func() int) {
 	var mu sync.Mutex
 	n := 0
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		mu.Lock()
 		n++
 		mu.Unlock()
 		return p.dial(ctx)
-	}}
+	}
+	transport := &http.Transport{DialContext: dial, DialTLSContext: dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}, func() int {
 		mu.Lock()

@@ -30,6 +30,10 @@ const (
 	MoveName = "move@slackdev"
 )
 
+// ALPN is what a client offers (RFC 7301) in a TLS handshake with a relay's HTTPS port
+// when SSH is to follow inside. Everybody else speaks HTTP there.
+const ALPN = "slackdev-ssh"
+
 // RequestIDField is the field of a request's head in which a relay that got a Hello
 // gives the request's ID: the Hello's Token, a full stop, and the ID. The ID stays
 // the same when the relay sends the request again, on whichever connection. Without

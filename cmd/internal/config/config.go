@@ -10,6 +10,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,6 +36,9 @@ type Config struct {
 	PublicURL    *url.URL // an address that somebody else's tunnel serves, nil without
 	Hosts        []string // names besides the loopback ones under which the local API answers, lower case
 	SecretFile   string   // absolute path of a file of signing secrets, "" without
+
+	AllowIP  []netip.Prefix // from where the public name may be visited, nil: from anywhere
+	AuthFile string         // absolute path of a file with USER:PASSWORD for the public name, "" without (see BasicAuth)
 
 	Project  Project
 	Warnings []string // what a person should know and nothing fails for, one sentence each
@@ -232,6 +236,7 @@ func (c *Config) check() error {
 	if info, err := os.Stat(c.SecretFile); c.SecretFile != "" && err == nil && info.Mode().IsRegular() && exposed(info) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("other users of this machine can read %s: chmod 600 it", c.SecretFile))
 	}
+	c.checkAuthFile()
 	if !loopback(c.Local) && len(c.Hosts) == 0 {
 		return &Error{
 			Where:   string(c.Origin(keyLocal)),

@@ -99,6 +99,14 @@ func options() []option {
 			key: "signing_secret_file", usage: "a `file` of signing secrets, one a line",
 			set: func(c *Config, s, base string) (err error) { c.SecretFile, err = parseFile(s, base); return },
 			get: func(c *Config) string { return c.SecretFile },
+		}, {
+			key: "allow_ip", list: true, usage: "the `networks` whose visitors the relay lets in, addresses or ADDRESS/BITS with commas",
+			set: func(c *Config, s, _ string) (err error) { c.AllowIP, err = parseNetworks(s); return },
+			get: func(c *Config) string { return networksText(c.AllowIP) },
+		}, {
+			key: keyAuthFile, usage: "a `file` with USER:PASSWORD that the relay asks visitors for (or set SLACKDEV_BASIC_AUTH)",
+			set: func(c *Config, s, base string) (err error) { c.AuthFile, err = parseFile(s, base); return },
+			get: func(c *Config) string { return c.AuthFile },
 		},
 	}
 }
