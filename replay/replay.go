@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -48,7 +49,10 @@ type Replayer struct {
 type Options struct {
 	Set  []slack.Set // changes of the decoded payload, after Body
 	Body []byte      // a whole new body; nil: the recorded one
-	To   *url.URL    // another app than the proxy's own
+	To   *url.URL    // another app than the proxy's own: see IsApp
+	// App is the name of one of the proxy's apps. Empty: the one that the recorded
+	// request was for.
+	App string
 	// AsRetry, from 1, makes the request Slack's retry of that number; Reason is why
 	// Slack would say that it retries, http_timeout when empty.
 	AsRetry int
@@ -80,7 +84,7 @@ func (r *Replayer) Replay(ctx context.Context, id inspector.ID, o Options) (insp
 	if err := replayable(x, o); err != nil {
 		return inspector.ID{}, fmt.Errorf("replay %s: %w", id, err)
 	}
-	p := inspector.Provenance{Origin: inspector.Replay, Of: x.ID}
+	p := inspector.Provenance{Origin: inspector.Replay, Of: x.ID, Upstream: x.Upstream}
 	sent, err := r.send(ctx, x.Request, r.secretFor(x), p, o)
 	if err != nil {
 		return sent, fmt.Errorf("replay %s: %w", id, err)
@@ -137,9 +141,15 @@ func signed(method string, kind slack.Kind) bool {
 
 // send prepares q and delivers it under a new ID.
 func (r *Replayer) send(ctx context.Context, q inspector.Request, secret *slack.Secret, p inspector.Provenance, o Options) (inspector.ID, error) {
-	handler, err := r.handler(o.To)
+	handler, err := r.handler(o)
 	if err != nil {
 		return inspector.ID{}, err
+	}
+	switch {
+	case o.To != nil:
+		p.Upstream = "" // it has but one
+	case o.App != "":
+		p.Upstream = o.App
 	}
 	q, err = prepared(q, o)
 	if err != nil {
@@ -175,14 +185,28 @@ func (r *Replayer) send(ctx context.Context, q inspector.Request, secret *slack.
 // errGaveUp is the cause of a context that ended because nobody answered in time.
 var errGaveUp = errors.New("no answer in time")
 
-func (r *Replayer) handler(to *url.URL) (http.Handler, error) {
+func (r *Replayer) handler(o Options) (http.Handler, error) {
 	switch {
-	case to == nil:
+	case o.To == nil:
 		return r.Handler, nil
+	case o.App != "":
+		return nil, &RefusedError{Why: fmt.Sprintf("a request goes to %q or to %s, and not to both", o.App, o.To.Redacted())}
 	case r.To == nil:
 		return nil, &RefusedError{Why: "requests go to the tunnel's own app alone here"}
-	case (to.Scheme != "http" && to.Scheme != "https") || to.Host == "":
-		return nil, &RefusedError{Why: fmt.Sprintf("%q is not the address of an app", to.Redacted()), Fix: "--to http://localhost:3001"}
+	case !IsApp(o.To):
+		return nil, &RefusedError{Why: fmt.Sprintf("%q is not the address of an app", o.To.Redacted()), Fix: "--to http://localhost:3001"}
 	}
-	return r.To(to), nil
+	return r.To(o.To), nil
+}
+
+// IsApp reports whether u can be the address of an app: http or https with a host and
+// without a user, or unix with the absolute path of a socket.
+func IsApp(u *url.URL) bool {
+	switch u.Scheme {
+	case "http", "https":
+		return u.Hostname() != "" && u.User == nil
+	case "unix":
+		return u.Host == "" && filepath.IsAbs(u.Path)
+	}
+	return false
 }

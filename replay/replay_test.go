@@ -146,6 +146,8 @@ func TestRefusals(t *testing.T) {
 		"a path that is not there":         {options: Options{Set: []slack.Set{{Path: "event.text", Value: "x"}}}, want: "event"},
 		"another app, where it may not be": {options: Options{To: elsewhere}, want: "the tunnel's own app alone"},
 		"another app that is none":         {options: Options{To: mail}, to: true, want: "not the address of an app", hint: "--to http://"},
+		"a socket without a path":          {options: Options{To: &url.URL{Scheme: "unix", Opaque: "app.sock"}}, to: true, want: "not the address of an app"},
+		"two apps":                         {options: Options{To: elsewhere, App: "web"}, to: true, want: `to "web" or to http://localhost:3001, and not to both`},
 		"a negative retry":                 {options: Options{AsRetry: -1}, want: "-1 is not the number of a retry", hint: "--as-retry"},
 		"a reason that Slack does not give": {
 			options: Options{AsRetry: 1, Reason: "bored\r\nX-Forged: 1"}, want: "Slack gives no retry reason", hint: "http_timeout",
@@ -333,6 +335,40 @@ func TestAnotherAppGetsTheRequestThroughTheSameKindOfHandler(t *testing.T) {
 	}
 	if other.only(t).Body != form || len(own.requests) != 0 || asked != "http://localhost:3001" {
 		t.Errorf("asked for %q; own app got %d requests", asked, len(own.requests))
+	}
+}
+
+func TestARequestGoesToTheAppThatItWasFor(t *testing.T) {
+	socket := &url.URL{Scheme: "unix", Path: "/run/app.sock"}
+	for name, tc := range map[string]struct {
+		of      string
+		options Options
+		want    string
+	}{
+		"the first":                           {"", Options{}, ""},
+		"another":                             {"web", Options{}, "web"},
+		"another, and to one that is named":   {"web", Options{App: "/api"}, "/api"},
+		"another, and to where somebody said": {"web", Options{To: socket}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			asked := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				got = append(got, inspector.ProvenanceOf(r.Context()).Upstream)
+			})
+			x := command()
+			x.Upstream = tc.of
+			r := newReplayer(asked, x)
+			r.To = func(*url.URL) http.Handler { return asked }
+			if _, err := r.Replay(t.Context(), x.ID, tc.options); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Send(t.Context(), x.Request, tc.options); err != nil {
+				t.Fatal(err)
+			}
+			if len(got) != 2 || got[0] != tc.want || got[1] != tc.options.App {
+				t.Errorf("went to %q, want %q, and what was made here to %q", got, tc.want, tc.options.App)
+			}
+		})
 	}
 }
 

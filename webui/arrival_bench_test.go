@@ -39,7 +39,7 @@ func BenchmarkArrival(b *testing.B) {
 		b.Fatal(err)
 	}
 	p := &proxy.Proxy{
-		App: target, Verifier: &slack.Verifier{Now: time.Now}, Recorder: g.Journal, Keep: 1 << 20, Now: time.Now,
+		App: proxy.Upstream{URL: target}, Verifier: &slack.Verifier{Now: time.Now}, Recorder: g.Journal, Keep: 1 << 20, Now: time.Now,
 		NewID: inspector.NewIDs(time.Now, inspector.ID{}).Next,
 	}
 	defer p.Close()

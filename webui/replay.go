@@ -30,6 +30,7 @@ type set struct {
 type series struct {
 	Set         []set  `json:"set"`
 	To          string `json:"to"`
+	App         string `json:"app"`
 	Times       *int   `json:"times"`
 	Concurrency *int   `json:"concurrency"`
 }
@@ -103,12 +104,13 @@ func (a *series) options() (replay.Options, error) {
 	if *a.Concurrency < 1 || *a.Concurrency > maxConcurrency {
 		return o, badRequest("concurrency is %d, and must be from 1 to %d", *a.Concurrency, maxConcurrency)
 	}
+	o.App = a.App
 	if a.To == "" {
 		return o, nil
 	}
 	to, err := url.Parse(a.To)
-	if err != nil || to.Scheme != "http" && to.Scheme != "https" || to.Hostname() == "" || to.User != nil {
-		return o, badRequest("to is %q, and must be an http or https URL without a password", a.To)
+	if err != nil || !replay.IsApp(to) {
+		return o, badRequest("to is %q, and must be an http or https URL without a password, or unix: and the path of a socket", a.To)
 	}
 	o.To = to
 	return o, nil

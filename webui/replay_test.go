@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,9 @@ func TestReplayRefuses(t *testing.T) {
 		"to another protocol":         {`{"id":"last","to":"gopher://127.0.0.1:6379/"}`, 400},
 		"to nowhere":                  {`{"id":"last","to":"http://"}`, 400},
 		"to a path":                   {`{"id":"last","to":"/slack/events"}`, 400},
+		"to a folder's socket":        {`{"id":"last","to":"unix:app.sock"}`, 400},
+		"to a socket elsewhere":       {`{"id":"last","to":"unix://host/app.sock"}`, 400},
+		"to two apps":                 {`{"id":"last","to":"http://127.0.0.1:3001","app":"web"}`, 400},
 		"to a password":               {`{"id":"last","to":"http://ana:secret@127.0.0.1"}`, 400},
 		"a path that is not there":    {`{"id":"last","set":[{"path":"a.b.c","value":"1"}]}`, 400},
 		"a retry below the first":     {`{"id":"last","as_retry":-1}`, 400},
@@ -301,7 +305,21 @@ func TestStatusSaysWhatTheServerKnows(t *testing.T) {
 	given := Status{Version: "1.2", PID: 7, AppURL: "http://127.0.0.1:3000", Secrets: []string{"SLACK_SIGNING_SECRET (.env)"}, Enforce: true,
 		Tunnel: TunnelStatus{State: "waiting", RetryInMS: 1200, Error: "cut", Notices: []string{"<b>welcome</b>"}},
 		App:    AppStatus{Error: "nothing listens"}, Store: StoreStatus{Path: "/data/x.db", Error: "set aside"}}
-	g := newRig(t, func(s *Server) { s.Status = func(context.Context) Status { return given } })
+	for _, several := range []string{`"tunnels"`, `"apps"`} {
+		if strings.Contains(got.body, several) {
+			t.Errorf("got %s, want no %s where there is but one", got.body, several)
+		}
+	}
+	given.Tunnels = []TunnelStatus{given.Tunnel, {State: "up", Name: "web", Notices: []string{}}}
+	given.Apps = []NamedAppStatus{{Name: "todo", URL: given.AppURL, AppStatus: given.App}, {Name: "/api", URL: "unix:/run/api.sock", AppStatus: AppStatus{Up: true}}}
+	g := newRig(t, func(s *Server) {
+		s.Status = func(context.Context) Status {
+			now := given
+			now.Tunnels = slices.Clone(given.Tunnels)
+			now.Tunnels[1].Notices = nil
+			return now
+		}
+	})
 	g.save(t, "/todo")
 	status := read[Status](t, g.do(t, http.MethodGet, "/api/v1/status", ""))
 	if status.Seq != 1 || status.Store.Exchanges != 1 || status.Store.Bytes == 0 {

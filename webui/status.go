@@ -10,14 +10,18 @@ type Status struct {
 	Project  string       `json:"project"` // a folder
 	LocalURL string       `json:"local_url"`
 	AppURL   string       `json:"app_url"`
-	Path     string       `json:"path"` // where the app takes Slack's requests
-	Tunnel   TunnelStatus `json:"tunnel"`
-	App      AppStatus    `json:"app"`
+	Path     string       `json:"path"`    // where the app takes Slack's requests
+	Tunnel   TunnelStatus `json:"tunnel"`  // the first
+	App      AppStatus    `json:"app"`     // behind it
 	Secrets  []string     `json:"secrets"` // names, never values
 	Enforce  bool         `json:"enforce"`
 	Store    StoreStatus  `json:"store"`
 	Rules    RulesStatus  `json:"rules"`
 	Seq      uint64       `json:"seq"`
+
+	// Where there are several, all of them, the first one first.
+	Tunnels []TunnelStatus   `json:"tunnels,omitempty"`
+	Apps    []NamedAppStatus `json:"apps,omitempty"`
 }
 
 // TunnelStatus is where the tunnel is.
@@ -36,6 +40,13 @@ type TunnelStatus struct {
 type AppStatus struct {
 	Up    bool   `json:"up"`
 	Error string `json:"error"`
+}
+
+// NamedAppStatus is one of several apps.
+type NamedAppStatus struct {
+	Name string `json:"name"` // of its tunnel, or the path of its route; "": the first
+	URL  string `json:"url"`
+	AppStatus
 }
 
 // StoreStatus is how much history there is, and where.
@@ -75,6 +86,11 @@ func (s *Server) readStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	if status.Tunnel.Notices == nil {
 		status.Tunnel.Notices = []string{}
+	}
+	for i := range status.Tunnels {
+		if status.Tunnels[i].Notices == nil {
+			status.Tunnels[i].Notices = []string{}
+		}
 	}
 	if status.Secrets == nil {
 		status.Secrets = []string{}

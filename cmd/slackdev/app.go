@@ -26,7 +26,6 @@ import (
 	"github.com/slackdev/slackdev/inspector/store/sqlite"
 	"github.com/slackdev/slackdev/replay"
 	"github.com/slackdev/slackdev/replay/mock"
-	"github.com/slackdev/slackdev/tunnel"
 	"github.com/slackdev/slackdev/tunnel/sshtunnel"
 	"github.com/slackdev/slackdev/webui"
 )
@@ -52,17 +51,18 @@ type app struct {
 	rules   *mock.Rules
 	proxy   *proxy.Proxy
 	token   string
-	keeper  *tunnel.Keeper // nil: no tunnel
-	local   net.Listener   // the local API and page
-	front   net.Listener   // where requests arrive when there is no tunnel
-	live    chan struct{}  // closed when the first request can come
-	mistake string         // the key of what was said about the rules; of whoever reads them
+	local   net.Listener  // the local API and page
+	live    chan struct{} // closed when the first request can come
+	mistake string        // the key of what was said about the rules; of whoever reads them
 
-	mu     sync.Mutex // guards the rest
-	status tunnel.Status
-	broken error // why the history does not keep what passes
-	began  bool  // the first screen was shown
-	page   *webui.Server
+	entrances []*entrance      // the first one first
+	apps      []proxy.Upstream // those of the entrances, then those of the routes
+
+	telling sync.Mutex // held while a change of a tunnel is told
+	mu      sync.Mutex // guards the rest, and what the entrances say
+	broken  error      // why the history does not keep what passes
+	began   bool       // the first screen was shown
+	page    *webui.Server
 }
 
 // closingStore is a Store that holds files.
@@ -82,7 +82,8 @@ type options struct {
 
 // newApp makes the parts and joins them. It opens the history and the local port.
 func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) (_ *app, err error) {
-	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, screen: newScreen(env, cfg, o.json), live: make(chan struct{})}
+	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, screen: newScreen(env, cfg, o.json), live: make(chan struct{}), entrances: entrances(cfg)}
+	a.apps = a.upstreams()
 	defer func() {
 		if err != nil {
 			a.close()
@@ -210,13 +211,14 @@ func (a *app) join(ctx context.Context, o options) {
 		refuse = a.cfg.RefuseStatus
 	}
 	a.proxy = &proxy.Proxy{
-		App: a.cfg.App, Verifier: &slack.Verifier{Secrets: a.secrets, Now: a.env.Now}, Recorder: a.journal, Answers: a.rules,
+		App: a.apps[0], More: a.apps[1:], Verifier: &slack.Verifier{Secrets: a.secrets, Now: a.env.Now}, Recorder: a.journal, Answers: a.rules,
 		Keep: a.cfg.Keep, Refuse: refuse, OAuthPath: a.cfg.OAuthPath, Public: a.public, Now: a.env.Now, NewID: ids.Next, Log: a.log,
 	}
 	page := &webui.Server{
 		Journal: a.journal, Rules: a.rules, Status: a.describe, Token: a.token, Hosts: a.cfg.Hosts, Dir: o.pageDir, Log: a.log,
 		Replayer: &replay.Replayer{
-			Source: a.store, Handler: a.proxy, Host: a.cfg.App.Host, To: a.proxy.To, Secrets: a.secrets, Now: a.env.Now, NewID: ids.Next,
+			Source: a.store, Handler: a.proxy, Host: a.cfg.App.Host, Secrets: a.secrets, Now: a.env.Now, NewID: ids.Next,
+			To: func(u *url.URL) http.Handler { return a.proxy.To(a.upstream("", u)) },
 		},
 	}
 	a.mu.Lock()
@@ -232,13 +234,6 @@ func newest(ctx context.Context, s inspector.Store) inspector.ID {
 	return id
 }
 
-// public is the address that Slack uses.
-func (a *app) public() *url.URL {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status.URL
-}
-
 // run serves until ctx ends, then lets what is under way finish.
 func (a *app) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
@@ -250,23 +245,25 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, withdraw()) }()
-	arrivals, err := a.arrivals(life, g)
-	if err != nil {
+	if err := a.open(life, g); err != nil {
 		return err
 	}
 
 	requests := a.server(a.proxy)
 	requests.ConnContext = proxy.ConnContext
-	requests.BaseContext = func(net.Listener) context.Context {
-		return inspector.WithProvenance(life, inspector.Provenance{Origin: a.origin()})
+	requests.BaseContext = func(l net.Listener) context.Context {
+		return inspector.WithProvenance(life, l.(arrivals).from.provenance())
 	}
 	local := a.server(a.page.Handler())
 	local.MaxHeaderBytes = 16 << 10
 	local.RegisterOnShutdown(a.page.Shutdown)
 
-	g.Go(func() error {
-		return serve(requests, proxy.Listener{Listener: arrivals, Idle: requests.IdleTimeout, Head: requests.ReadHeaderTimeout})
-	})
+	for _, e := range a.entrances {
+		g.Go(func() error {
+			l := proxy.Listener{Listener: e.listener(), Idle: requests.IdleTimeout, Head: requests.ReadHeaderTimeout}
+			return serve(requests, arrivals{l, e})
+		})
+	}
 	g.Go(func() error { return serve(local, a.local) })
 	g.Go(func() error { return a.page.Run(life) })
 	g.Go(func() error { return a.watchRules(life) })
@@ -280,9 +277,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		end()
 		return nil
 	})
-	if a.keeper == nil {
-		a.begin()
-	}
+	a.beginWithoutTunnels()
 	err = g.Wait()
 	if a.hasBegun() {
 		a.screen.totals()
@@ -331,95 +326,6 @@ func (a *app) shutdown(servers ...*http.Server) {
 	}
 }
 
-// arrivals gives the listener on which Slack's requests arrive, and keeps a tunnel
-// open behind it.
-func (a *app) arrivals(ctx context.Context, g *errgroup.Group) (net.Listener, error) {
-	p := &providers{
-		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, access: a.access,
-		start: func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) },
-	}
-	provider, err := p.choose()
-	if err != nil {
-		return nil, err
-	}
-	if provider == nil {
-		var lc net.ListenConfig
-		a.front, err = lc.Listen(ctx, "tcp", "127.0.0.1:0")
-		return a.front, err
-	}
-	a.keeper = &tunnel.Keeper{Provider: provider, Log: a.log}
-	a.keeper.OnStatus(a.tunnelChanged)
-	g.Go(func() error { return a.keeper.Run(ctx) })
-	return a.keeper, nil
-}
-
-func (a *app) origin() inspector.Origin {
-	if a.keeper == nil {
-		return inspector.Local
-	}
-	return inspector.Tunnel
-}
-
-// tunnelChanged hears from the keeper.
-func (a *app) tunnelChanged(s tunnel.Status) {
-	s.Err = plainly(s.Provider, s.Err)
-	a.mu.Lock()
-	a.status = s
-	a.mu.Unlock()
-	switch {
-	case s.State == tunnel.Up:
-		a.begin()
-	case s.State == tunnel.Waiting && !a.hasBegun():
-		a.screen.notice("meanwhile the inspector is on " + a.localURL() + "/#t=" + a.token + "  and  slackdev send  reaches the app")
-	}
-	a.screen.tunnel(s)
-	a.refresh(webui.StatusChanged)
-}
-
-// begin shows the first screen, once.
-func (a *app) begin() {
-	a.mu.Lock()
-	first := !a.began
-	a.began = true
-	s := a.status
-	a.mu.Unlock()
-	if !first {
-		return
-	}
-	r := console.Ready{
-		Public: s.URL, App: a.cfg.App, Path: a.cfg.Path, Local: a.localURL(), Inspect: a.localURL() + "/#t=" + a.token,
-		Provider: s.Provider, Name: a.cfg.Name,
-	}
-	if a.keeper == nil {
-		r.Provider = "none"
-		r.Front = &url.URL{Scheme: "http", Host: a.front.Addr().String()}
-	}
-	for _, secret := range a.secrets {
-		r.Secrets = append(r.Secrets, secret.Name)
-	}
-	if a.cfg.Via == "auto" && s.Provider == "embedded" {
-		r.Failed = "pinggy"
-	}
-	if a.cfg.Store == "memory" {
-		r.Store = "the history is kept in memory and ends with slackdev"
-	}
-	a.screen.ready(r)
-	if a.cfg.Enforce {
-		a.screen.notice(fmt.Sprintf("--enforce: what is not signed by Slack gets %d, and does not reach the app", a.cfg.RefuseStatus))
-	}
-	close(a.live)
-	if err := a.askApp(context.Background()); err != nil {
-		a.screen.trouble("app", "nothing listens on "+a.cfg.App.Host, startApp)
-	}
-}
-
-// hasBegun reports whether the first screen was shown.
-func (a *app) hasBegun() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.began
-}
-
 func (a *app) localURL() string { return "http://" + a.local.Addr().String() }
 
 // announce lets the commands in a second terminal find this process.
@@ -448,7 +354,11 @@ func (a *app) announce() (withdraw func() error, err error) {
 // close lets go of everything that newApp opened.
 func (a *app) close() error {
 	var errs []error
-	for _, l := range []net.Listener{a.local, a.front} {
+	listeners := []net.Listener{a.local}
+	for _, e := range a.entrances {
+		listeners = append(listeners, e.front)
+	}
+	for _, l := range listeners {
 		if l != nil {
 			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)

@@ -191,7 +191,7 @@ func newFixture(b *testing.B) *fixture {
 	b.Cleanup(func() { _ = store.Close() })
 	f := &fixture{app: target, secret: secret, store: store}
 	f.recording = &proxy.Proxy{
-		App: target, Verifier: &slack.Verifier{Secrets: []slack.Secret{secret}, Now: time.Now},
+		App: proxy.Upstream{URL: target}, Verifier: &slack.Verifier{Secrets: []slack.Secret{secret}, Now: time.Now},
 		Recorder: &inspector.Journal{Store: store}, Keep: 1 << 20, Now: time.Now,
 		NewID: inspector.NewIDs(time.Now, inspector.ID{}).Next,
 	}

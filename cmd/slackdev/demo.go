@@ -53,6 +53,7 @@ leaves this machine, and nothing is kept when it ends.`,
 				l.Close()
 				return err
 			}
+			cfg.Tunnels, cfg.Routes = nil, nil // the project's apps have no part in it
 			o.log, o.secrets = logger(env, debug), []slack.Secret{secret}
 			a, err := newApp(cmd.Context(), env, cfg, o)
 			if err != nil {
@@ -119,7 +120,7 @@ func (a *app) traffic(ctx context.Context, secret slack.Secret) error {
 // everything under localhost is this machine (RFC 6761), also where the resolver
 // does not know it.
 func (a *app) post(ctx context.Context, q inspector.Request, secret slack.Secret) error {
-	public := a.public()
+	public := a.public("")
 	r, err := http.NewRequestWithContext(ctx, q.Method, "http://127.0.0.1:"+public.Port()+q.Target, bytes.NewReader(q.Body.Bytes))
 	if err != nil {
 		return err

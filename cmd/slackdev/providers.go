@@ -34,6 +34,19 @@ type providers struct {
 	start  func(run func(context.Context) error) // runs an embedded relay until the program ends
 	notice func(string)                          // tells a person
 	access *sshtunnel.Access                     // who may use the name; nil: everybody
+
+	// What the tunnels of one process have in common.
+	relay  *relayHere
+	choice *choice
+	rename string // what to type for another name
+}
+
+// named gives the same for a tunnel with another name.
+func (p providers) named(name, rename string) *providers {
+	cfg := *p.cfg
+	cfg.Name = name
+	p.cfg, p.rename = &cfg, "ask for another name:  slackdev tunnel … "+rename
+	return &p
 }
 
 // choose gives the provider, or nil for none.
@@ -50,7 +63,7 @@ func (p *providers) choose() (tunnel.Provider, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &auto{public: public, local: p.embedded(), notice: p.notice}, nil
+		return &auto{public: public, local: p.embedded(), notice: p.notice, choice: p.choice}, nil
 	case via == "pinggy":
 		return p.ssh(sshtunnel.Pinggy())
 	case isURL && scheme == "ssh":
@@ -68,7 +81,7 @@ func (p *providers) choose() (tunnel.Provider, error) {
 			return nil, usage(fmt.Errorf("--via %s: %w", via, err), "slackdev tunnel 3000 --via relay://host:2222")
 		}
 		profile := sshtunnel.Relay(via, host, port, p.cfg.Name)
-		profile.Hint = "ask for another name:  slackdev tunnel … --name NAME"
+		profile.Hint = p.rename
 		return p.ssh(profile)
 	default:
 		return nil, usage(fmt.Errorf("--via %s: this tunnel is not built yet", via), "slackdev tunnel 3000 --via auto")
@@ -143,48 +156,72 @@ func (e *embedded) Open(ctx context.Context) (tunnel.Tunnel, error) {
 	return client.Open(ctx)
 }
 
-// begin starts the relay, once, with keys that nobody else has.
+// begin makes the client, once. The relay is the same for all.
 func (e *embedded) begin() (*sshtunnel.Provider, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.client != nil {
 		return e.client, nil
 	}
-	host, err := e.newKey()
-	if err != nil {
-		return nil, err
-	}
-	user, err := e.newKey()
-	if err != nil {
-		return nil, err
-	}
-	sshListener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if err := e.relay.begin(e.providers); err != nil {
 		return nil, fmt.Errorf("start the embedded relay: %w", err)
 	}
-	front, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		sshListener.Close()
-		return nil, fmt.Errorf("start the embedded relay: %w", err)
-	}
-	mine := string(user.PublicKey().Marshal())
-	r := &relay.Relay{
-		Domain: "localhost", HostKey: host, Log: e.log,
-		Allow: func(key ssh.PublicKey) bool { return string(key.Marshal()) == mine },
-	}
-	e.start(func(ctx context.Context) error { return r.Run(ctx, relay.Listeners{SSH: sshListener, HTTP: front}) })
+	profile := sshtunnel.Relay(e.Name(), "127.0.0.1", e.relay.port, e.cfg.Name)
+	profile.Hint = e.rename
 	e.client = &sshtunnel.Provider{
-		Profile: sshtunnel.Relay(e.Name(), "127.0.0.1", sshListener.Addr().(*net.TCPAddr).Port, e.cfg.Name),
-		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{user}},
-		Hosts:   sshtunnel.Hosts{Pinned: host.PublicKey()},
+		Profile: profile,
+		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{e.relay.user}},
+		Hosts:   sshtunnel.Hosts{Pinned: e.relay.host},
 		Access:  e.access,
 		Log:     e.log,
 	}
 	return e.client, nil
 }
 
-func (e *embedded) newKey() (ssh.Signer, error) {
-	_, key, err := ed25519.GenerateKey(e.env.Random)
+// relayHere is the relay of this process, with keys that nobody else has.
+type relayHere struct {
+	mu   sync.Mutex // guards the rest, which stays as it is once port is set
+	port int
+	host ssh.PublicKey
+	user ssh.Signer
+}
+
+// begin starts the relay, once.
+func (h *relayHere) begin(p *providers) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.port != 0 {
+		return nil
+	}
+	host, err := p.newKey()
+	if err != nil {
+		return err
+	}
+	user, err := p.newKey()
+	if err != nil {
+		return err
+	}
+	sshListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		sshListener.Close()
+		return err
+	}
+	mine := string(user.PublicKey().Marshal())
+	r := &relay.Relay{
+		Domain: "localhost", HostKey: host, Log: p.log,
+		Allow: func(key ssh.PublicKey) bool { return string(key.Marshal()) == mine },
+	}
+	p.start(func(ctx context.Context) error { return r.Run(ctx, relay.Listeners{SSH: sshListener, HTTP: front}) })
+	h.host, h.user, h.port = host.PublicKey(), user, sshListener.Addr().(*net.TCPAddr).Port
+	return nil
+}
+
+func (p *providers) newKey() (ssh.Signer, error) {
+	_, key, err := ed25519.GenerateKey(p.env.Random)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
@@ -193,50 +230,82 @@ func (e *embedded) newKey() (ssh.Signer, error) {
 
 // auto takes the public service where it can be reached, and else the relay of this
 // process. Once one has answered, it stays with that one: a URL that was pasted into
-// Slack must not change behind a person's back.
+// Slack must not change behind a person's back. All tunnels of a process go one way.
 type auto struct {
 	public, local tunnel.Provider
 	notice        func(string)
-
-	mu     sync.Mutex // guards chosen
-	chosen tunnel.Provider
+	choice        *choice
 }
+
+// choice is which of the two it is. The first who opens a tunnel makes it, and others
+// wait for that.
+type choice struct {
+	turn chan struct{} // has room for one: who makes it
+
+	mu     sync.Mutex // guards the rest
+	made   bool
+	public bool
+}
+
+func newChoice() *choice { return &choice{turn: make(chan struct{}, 1)} }
 
 // Name is the name of whoever carries the traffic.
 func (a *auto) Name() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.chosen == nil {
-		return "auto"
+	if chosen := a.chosen(); chosen != nil {
+		return chosen.Name()
 	}
-	return a.chosen.Name()
+	return "auto"
+}
+
+// chosen gives the one that was chosen, nil before that.
+func (a *auto) chosen() tunnel.Provider {
+	a.choice.mu.Lock()
+	defer a.choice.mu.Unlock()
+	switch {
+	case !a.choice.made:
+		return nil
+	case a.choice.public:
+		return a.public
+	}
+	return a.local
 }
 
 // Open opens a tunnel through the one that was chosen, or chooses.
 func (a *auto) Open(ctx context.Context) (tunnel.Tunnel, error) {
-	a.mu.Lock()
-	chosen := a.chosen
-	a.mu.Unlock()
-	if chosen != nil {
-		return chosen.Open(ctx)
+	t, err := a.choose(ctx)
+	if t != nil || err != nil {
+		return t, err
+	}
+	return a.chosen().Open(ctx)
+}
+
+// choose makes the choice by opening a tunnel; it gives none where it was made before.
+func (a *auto) choose(ctx context.Context) (tunnel.Tunnel, error) {
+	select {
+	case a.choice.turn <- struct{}{}:
+		defer func() { <-a.choice.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if a.chosen() != nil {
+		return nil, nil
 	}
 	soon, cancel := context.WithTimeout(ctx, publicWithin)
 	defer cancel()
 	t, err := a.public.Open(soon)
-	chosen = a.public
+	public := err == nil
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		a.notice(fmt.Sprintf("%s cannot be reached (%s): the tunnel ends on this machine", a.public.Name(), cause(err)))
-		chosen = a.local
-		if t, err = chosen.Open(ctx); err != nil {
+		if t, err = a.local.Open(ctx); err != nil {
 			return nil, err
 		}
 	}
-	a.mu.Lock()
-	a.chosen = chosen
-	a.mu.Unlock()
+	a.choice.mu.Lock()
+	a.choice.made, a.choice.public = true, public
+	a.choice.mu.Unlock()
 	return t, nil
 }
 

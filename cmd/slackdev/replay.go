@@ -20,6 +20,7 @@ import (
 type series struct {
 	set         []string
 	to          string
+	app         string
 	times       int
 	concurrency int
 	expect      string
@@ -30,6 +31,7 @@ func (s *series) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&s.set, "set", nil, "change a value of the payload, as `path=value`; may be repeated")
 	f.StringVar(&s.to, "to", "", "send to this `URL` in place of the app")
+	f.StringVar(&s.app, "app", "", "send to the app of this `name`: a tunnel's, or the path of a route")
 	f.IntVar(&s.times, "times", 1, "send this `number` of them")
 	f.IntVar(&s.concurrency, "concurrency", 1, "this `number` at the same time")
 	f.StringVar(&s.expect, "expect", "2xx", "the `status` that counts as success: 200, 4xx, or any")
@@ -50,9 +52,19 @@ func (s *series) changes() ([]client.Change, error) {
 	return changes, nil
 }
 
-// check refuses what cannot be meant, before anything is sent.
-func (s *series) check() error {
+// check refuses what cannot be meant, before anything is sent. The path of a socket
+// counts from here, and not from where the running slackdev was started.
+func (s *series) check(env config.Env) error {
+	if strings.HasPrefix(s.to, "unix:") {
+		socket, err := config.ParseApp(env, s.to, "--to")
+		if err != nil {
+			return err
+		}
+		s.to = socket.String()
+	}
 	switch {
+	case s.to != "" && s.app != "":
+		return usage(errors.New("a request goes where --to says, or where --app does"), "leave one of the two out")
 	case s.times < 1 || s.concurrency < 1:
 		return usage(errors.New("--times and --concurrency are numbers from 1"), "--times 10 --concurrency 2")
 	case s.expect != "any" && !expectable(s.expect):
@@ -108,8 +120,11 @@ func verdict(ctx context.Context, failed []export.Line, err error) error {
 		problem = fmt.Errorf("%d answers were not as expected, the last one: %w", len(failed), problem)
 	}
 	hint := "slackdev show " + last.ID
-	if strings.HasPrefix(last.Fault, "nothing listens on ") {
+	switch {
+	case strings.HasPrefix(last.Fault, "nothing listens on "):
 		hint = startApp
+	case strings.HasPrefix(last.Fault, "no app is called "):
+		hint = "name one of those that  slackdev tunnel 3000 NAME=PORT --route PATH=PORT  was started with, or say where:  --to URL"
 	}
 	return &console.Error{Err: problem, Hint: hint}
 }
@@ -129,7 +144,7 @@ was as --expect says.`,
   slackdev replay kind:command user:ana`,
 		Args: args(few(1, math.MaxInt, "which request? give an id, last, or a query")),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if err := s.check(); err != nil {
+			if err := s.check(env); err != nil {
 				return err
 			}
 			var err error
@@ -144,7 +159,7 @@ was as --expect says.`,
 			if err != nil {
 				return err
 			}
-			r.To, r.Times, r.Concurrency = s.to, s.times, s.concurrency
+			r.To, r.App, r.Times, r.Concurrency = s.to, s.app, s.times, s.concurrency
 			ids, err := replayed(cmd.Context(), c, given)
 			if err != nil {
 				return err

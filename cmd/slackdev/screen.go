@@ -34,18 +34,21 @@ func personal(env config.Env, cfg *config.Config, stream any) *console.Console {
 // What a program cannot be told any more, because it has left, is no reason to stop:
 // Slack is still there.
 
-func (s *screen) ready(r console.Ready) {
-	s.person.Ready(r)
+// usable tells a program that requests can come through a tunnel.
+func (s *screen) usable(r console.Ready) {
 	if s.program != nil {
 		r.App = shown(r.App)
 		_ = s.program.Ready(r)
 	}
 }
 
-func (s *screen) tunnel(t tunnel.Status) {
-	s.person.Tunnel(t)
+// begin shows a person the first screen.
+func (s *screen) begin(r console.Ready) { s.person.Ready(r) }
+
+func (s *screen) tunnel(name string, t tunnel.Status) {
+	s.person.Tunnel(name, t)
 	if s.program != nil {
-		_ = s.program.Tunnel(t)
+		_ = s.program.Tunnel(name, t)
 	}
 }
 

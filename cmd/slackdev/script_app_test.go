@@ -3,14 +3,21 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"maps"
+	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -106,7 +113,9 @@ type receivedRequest struct {
 //	         [--redirect URL] [--verify SECRET] [--hold] [--at PORT-NAME]
 //
 // NAME and NAME_PORT, in capitals, are its URL and its port. --verify answers 401 to
-// what is not freshly signed with the secret; --hold answers when app-release is called.
+// what is not freshly signed with the secret; --hold answers when app-release is called;
+// with --socket NAME is unix: and the file's path; with --tls NAME.pem is the certificate,
+// for localhost, which nobody else has signed.
 func (s *stage) startApp(ts *testscript.TestScript, args []string) error {
 	if len(args) == 0 {
 		return errors.New("usage: app NAME [FLAGS]")
@@ -123,14 +132,30 @@ func (s *stage) startApp(ts *testscript.TestScript, args []string) error {
 	flags.StringVar(&a.verify, "verify", "", "")
 	flags.BoolVar(&a.hold, "hold", false, "")
 	at := flags.String("at", "", "")
+	socket := flags.String("socket", "", "")
+	secure := flags.Bool("tls", false, "")
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
 		return fmt.Errorf("app: %v: %q", err, args)
 	}
-	l, err := s.listenAt(*at)
+	var l net.Listener
+	var err error
+	if *socket != "" {
+		l, err = net.Listen("unix", ts.MkAbs(*socket))
+	} else {
+		l, err = s.listenAt(*at)
+	}
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: a}
+	address := "http://" + l.Addr().String()
+	if *secure {
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		address = "https://localhost:" + port
+		if l, err = withCertificate(l, ts.MkAbs(name+".pem")); err != nil {
+			return err
+		}
+	}
+	server := &http.Server{Handler: a, ErrorLog: log.New(io.Discard, "", 0)} // refused handshakes
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(l) })
 	s.then(func() {
@@ -138,9 +163,35 @@ func (s *stage) startApp(ts *testscript.TestScript, args []string) error {
 		serving.Wait()
 	})
 	s.apps[name] = a
-	ts.Setenv(strings.ToUpper(name), "http://"+l.Addr().String())
-	ts.Setenv(strings.ToUpper(name)+"_PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	switch listens := l.Addr().(type) {
+	case *net.TCPAddr:
+		ts.Setenv(strings.ToUpper(name)+"_PORT", strconv.Itoa(listens.Port))
+	default:
+		address = "unix:" + listens.String()
+	}
+	ts.Setenv(strings.ToUpper(name), address)
 	return nil
+}
+
+// withCertificate lets a listener speak TLS, with a certificate for localhost that it
+// has signed itself and writes into a file.
+func withCertificate(l net.Listener, file string) (net.Listener, error) {
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	form := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, public, key)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}), nil
 }
 
 func (s *stage) listenAt(port string) (net.Listener, error) {

@@ -43,7 +43,7 @@ tunnel. --list shows the kinds and the values that can be set.`,
 			if len(given) == 0 {
 				return usage(errors.New("which kind of request?"), "slackdev send --list")
 			}
-			if err := s.check(); err != nil {
+			if err := s.check(env); err != nil {
 				return err
 			}
 			changes, err := s.changes()
@@ -60,7 +60,7 @@ tunnel. --list shows the kinds and the values that can be set.`,
 			}
 			var failed []export.Line
 			err = c.Send(cmd.Context(), client.Send{
-				Kind: strings.Join(given, " "), Set: changes, Path: cfg.Path, To: s.to, Times: s.times, Concurrency: s.concurrency,
+				Kind: strings.Join(given, " "), Set: changes, Path: cfg.Path, To: s.to, App: s.app, Times: s.times, Concurrency: s.concurrency,
 			}, s.tell(env, cfg, &failed))
 			return verdict(cmd.Context(), failed, err)
 		},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,7 @@ func tunnelCommand(env config.Env) *cobra.Command {
 	var o options
 	var debug bool
 	cmd := &cobra.Command{
-		Use:   "tunnel PORT|URL",
+		Use:   "tunnel PORT|URL [NAME=PORT|URL]…",
 		Short: "Give the app on this machine a public address, and record what arrives",
 		Long: `tunnel gives the app that listens on PORT a public address, and stands between
 Slack and the app: it checks signatures, records every request and its answer,
@@ -22,20 +21,21 @@ and shows them here and in the browser.
 
 The signing secret comes from SLACK_SIGNING_SECRET in the environment or in the
 project's .env, or from --signing-secret-file; several stand with commas between
-them. Without one, signatures go unchecked.`,
+them. Without one, signatures go unchecked.
+
+An app is a port, an http or https URL, or unix:PATH for one that listens on a
+socket. More apps, each with a name, get a public address of that name each. With
+--route, what is below a path goes to another app whichever address it came to.
+Everything is recorded in one history.`,
 		Example: `  slackdev tunnel 3000
   slackdev tunnel 3000 --via embedded
-  slackdev tunnel http://localhost:3000 --via ssh://me@host.example.org --enforce`,
-		Args: args(func(_ *cobra.Command, given []string) error {
-			if len(given) > 1 {
-				return fmt.Errorf("tunnel takes one app, and %q is a second one", given[1])
-			}
-			return nil
-		}),
+  slackdev tunnel http://localhost:3000 --via ssh://me@host.example.org --enforce
+  slackdev tunnel 3000 web=5173 --route /api=8080`,
+		Args: args(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			typed := config.Given(cmd.Flags())
-			if len(given) == 1 {
-				typed["app"] = given[0]
+			if err := config.Arguments(typed, given); err != nil {
+				return err
 			}
 			cfg, err := config.Load(env, typed)
 			if err != nil {

@@ -112,7 +112,11 @@ func (a *app) show(ctx context.Context, e inspector.Event) {
 // healed takes back what was said about the app and the history, once they work.
 func (a *app) healed(x *inspector.Exchange) {
 	if x.Fault == "" && x.Response != nil && x.Response.By == inspector.ByApp {
-		a.screen.healed("app", "the app at "+a.cfg.App.Host+" answers")
+		for i, u := range a.apps {
+			if u.Name == x.Upstream || i == 0 && x.Upstream == "" {
+				a.screen.healed(appKey(u), "the app at "+u.Addr()+also(u)+" answers")
+			}
+		}
 	}
 	if a.journal.Trouble() == nil && a.storeWorks() {
 		a.screen.healed("history", "requests are recorded again")

@@ -38,6 +38,7 @@ type Line struct {
 	Secret      string `json:"secret,omitempty"` // the name of the one that matched
 	Detail      string `json:"verdict_detail,omitempty"`
 	Pinned      bool   `json:"pinned,omitempty"`
+	Upstream    string `json:"upstream,omitempty"` // the name of the app that it was for; "": the first
 	Done        bool   `json:"done"`
 }
 
@@ -53,7 +54,7 @@ func lineOf(x *inspector.Exchange, mask mask) Line {
 		Verdict: x.Verdict.Status.String(), ElapsedMS: milliseconds(x.Elapsed),
 		RetryNum: x.Slack.Retry, Findings: make([]string, 0, len(x.Findings)), Fault: mask.text(x.Fault),
 		UserName: x.Slack.User.Name, ChannelName: x.Slack.Channel.Name, Text: mask.text(x.Slack.Text), RetryReason: x.Slack.RetryReason,
-		Secret: x.Verdict.Secret, Detail: x.Verdict.Detail, Pinned: x.Pinned, Done: x.Done(),
+		Secret: x.Verdict.Secret, Detail: x.Verdict.Detail, Pinned: x.Pinned, Upstream: x.Upstream, Done: x.Done(),
 	}
 	if x.Response != nil {
 		l.Status, l.AnsweredBy = x.Response.Status, x.Response.By

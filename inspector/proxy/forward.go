@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,26 +17,6 @@ import (
 	"github.com/slackdev/slackdev/inspector"
 	"github.com/slackdev/slackdev/inspector/slack"
 )
-
-// newTransport keeps as many connections to the app as were ever busy at once:
-// the two that net/http keeps by default make every burst open new ones.
-func newTransport() *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return &tapConn{Conn: conn}, nil
-		},
-		MaxIdleConnsPerHost:    1 << 10,
-		IdleConnTimeout:        90 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxResponseHeaderBytes: 1 << 20,
-		DisableCompression:     true, // the record shows what the app sent
-	}
-}
 
 // forward lets the app answer.
 func (c *call) forward() {
@@ -74,8 +53,11 @@ func (s *shared) outlive(ctx context.Context, cancel context.CancelFunc) {
 
 // rewrite turns what arrived into what the app gets.
 func (c *call) rewrite(pr *httputil.ProxyRequest) {
-	pr.SetURL(c.p.App)
-	pr.Out.URL.RawQuery = joinQuery(c.p.App.RawQuery, pr.In.URL.RawQuery) // as it came, also where it is malformed
+	pr.SetURL(c.to.base)
+	pr.Out.URL.RawQuery = joinQuery(c.to.base.RawQuery, pr.In.URL.RawQuery) // as it came, also where it is malformed
+	if c.to.KeepHost {
+		pr.Out.Host = pr.In.Host
+	}
 	for name := range pr.Out.Header {
 		if forwards(name) {
 			delete(pr.Out.Header, name)
@@ -83,7 +65,7 @@ func (c *call) rewrite(pr *httputil.ProxyRequest) {
 	}
 	pr.SetXForwarded()
 	if c.p.Public != nil {
-		if u := c.p.Public(); u != nil {
+		if u := c.p.Public(c.from.Upstream); u != nil {
 			pr.Out.Header.Set("X-Forwarded-Proto", u.Scheme)
 		}
 	}
@@ -134,7 +116,7 @@ func (c *call) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-	return c.p.transport.RoundTrip(r)
+	return c.to.transport.RoundTrip(r)
 }
 
 // heard looks at the head of the app's answer before it is passed on.
@@ -182,18 +164,17 @@ func (c *call) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 		c.fail(http.StatusBadRequest, "bad_request", broken) // the app is not to blame
 		return
 	}
-	var dial *net.OpError
-	down := errors.As(err, &dial) && dial.Op == "dial"
+	code, absent := c.to.absence(err)
 	switch {
 	case c.p.life.Err() != nil:
 		c.fail(http.StatusServiceUnavailable, "stopped", "slackdev was stopped before the app answered")
 	case c.hungUp() && errors.Is(err, context.Canceled):
 		c.x.Fault = "the sender hung up, and the app did not answer in the time that was left to it"
-	case down && c.challenge():
-	case down:
-		c.fail(http.StatusBadGateway, "app_down", appDown(c.p.App, err))
+	case absent != "" && c.challenge():
+	case absent != "":
+		c.fail(http.StatusBadGateway, code, absent)
 	default:
-		c.fail(http.StatusBadGateway, "app_failed", fmt.Sprintf("the app at %s gave no answer: %s", c.p.App.Host, reason(err)))
+		c.fail(http.StatusBadGateway, "app_failed", c.to.silence(err))
 	}
 }
 
@@ -208,13 +189,6 @@ func (c *call) challenge() bool {
 	}
 	c.reply(http.StatusOK, "text/plain; charset=utf-8", []byte(c.x.Slack.Challenge))
 	return true
-}
-
-func appDown(app *url.URL, err error) string {
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return "nothing listens on " + app.Host
-	}
-	return fmt.Sprintf("cannot reach %s: %s", app.Host, reason(err))
 }
 
 // reason gives the part of a network error that a person can use.

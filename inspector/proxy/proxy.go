@@ -4,8 +4,9 @@
 //
 // What it promises: a request is recorded before the app sees it, and its answer
 // before the sender has all of it. Bodies and header values reach the app as they
-// arrived. The app is the one that the configuration names; nothing in a request can
-// choose another. Memory is bounded: what is larger than Proxy.Keep streams through.
+// arrived. The app is one of those that the configuration names: the tunnel that a
+// request came through and its path say which, and nothing in it can name another.
+// Memory is bounded: what is larger than Proxy.Keep streams through.
 package proxy
 
 import (
@@ -59,7 +60,11 @@ type Responder interface {
 // Proxy is the handler. Its fields are read-only once it serves; it is safe for many
 // goroutines. App, Verifier, Recorder, Now and NewID must be set.
 type Proxy struct {
-	App      *url.URL // http or https; a path is put in front of every request's
+	// App takes what is for no other, and More the rest: what comes with its name as
+	// Provenance.Upstream, and where the name is a path, what is below that. The longest
+	// such path has it.
+	App      Upstream
+	More     []Upstream
 	Verifier *slack.Verifier
 	Recorder inspector.Recorder
 	Answers  Responder // nil: the app answers everything
@@ -70,19 +75,21 @@ type Proxy struct {
 	// OAuthPath is where browsers come back to from an installation of the app. They
 	// have nothing to sign with, so Refuse lets them pass there and nowhere else.
 	OAuthPath string
-	// Public gives the address that the sender used, for X-Forwarded-Proto; may be nil, and may give nil.
-	Public func() *url.URL
+	// Public gives the address that the sender of requests with this Provenance.Upstream
+	// used, for X-Forwarded-Proto; may be nil, and may give nil.
+	Public func(upstream string) *url.URL
 	Now    func() time.Time
 	NewID  func() inspector.ID
 	Log    *slog.Logger // nil: silence
 
 	once sync.Once
 	*shared
+	first link
+	more  []link
 }
 
 // shared is what a Proxy has in common with those for other apps that it gives.
 type shared struct {
-	transport *http.Transport
 	buffers   buffers
 	largeRoom chan struct{}
 	abandoned chan struct{}   // holds an element for each answer that nobody waits for
@@ -90,17 +97,20 @@ type shared struct {
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	calls     sync.WaitGroup
+
+	mu         sync.Mutex // guards transports
+	transports map[dialing]*http.Transport
 }
 
 // To gives a handler like p whose app is another, for requests that were made here:
 // no rule answers in its place, and none is refused. Both share their connections.
-func (p *Proxy) To(app *url.URL) http.Handler {
+func (p *Proxy) To(app Upstream) http.Handler {
 	p.once.Do(p.prepare)
 	q := &Proxy{
 		App: app, Verifier: p.Verifier, Recorder: p.Recorder, Keep: p.Keep, Public: p.Public, Now: p.Now, NewID: p.NewID, Log: p.Log,
 		shared: p.shared,
 	}
-	q.once.Do(func() {})
+	q.once.Do(q.connect)
 	return q
 }
 
@@ -111,15 +121,31 @@ func (p *Proxy) Close() {
 	p.once.Do(p.prepare)
 	p.end()
 	p.calls.Wait()
-	p.transport.CloseIdleConnections()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.transports {
+		t.CloseIdleConnections()
+	}
 }
 
 func (p *Proxy) prepare() {
-	p.shared = &shared{transport: newTransport(), largeRoom: make(chan struct{}, maxLarge), silent: log.New(io.Discard, "", 0)}
+	p.shared = &shared{
+		largeRoom: make(chan struct{}, maxLarge), silent: log.New(io.Discard, "", 0), transports: map[dialing]*http.Transport{},
+	}
 	p.abandoned = make(chan struct{}, maxAbandoned)
 	p.life, p.shared.end = context.WithCancel(context.Background())
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
+	}
+	p.connect()
+}
+
+// connect makes the links to the apps. It opens no connection.
+func (p *Proxy) connect() {
+	p.first = p.link(p.App)
+	p.first.Name = ""
+	for _, u := range p.More {
+		p.more = append(p.more, p.link(u))
 	}
 }
 
@@ -151,6 +177,8 @@ type call struct {
 	in   intake             // the request's body
 	out  capture            // the answer
 	rp   httputil.ReverseProxy
+	from inspector.Provenance
+	to   *link    // the app that it is for; nil: nobody has the name that its maker gave
 	app  *tapConn // the connection to the app, once there is one
 	stop func()   // lets go of the connection to the app and its context
 }
@@ -158,7 +186,8 @@ type call struct {
 // begin reads what must be known before anybody answers, and records it.
 func (c *call) begin(tap *tapConn) {
 	p, r := c.p, c.r
-	from := inspector.ProvenanceOf(r.Context())
+	c.from = inspector.ProvenanceOf(r.Context())
+	from := &c.from
 	c.x = inspector.Exchange{
 		ID: from.ID, Origin: from.Origin, Of: from.Of, Started: p.Now(),
 		Request: inspector.Request{
@@ -177,6 +206,10 @@ func (c *call) begin(tap *tapConn) {
 	}
 	if x.Request.Header == nil {
 		x.Request.Header, c.in.arrived = requestHead(tap, r)
+	}
+	x.Upstream = from.Upstream
+	if c.to = p.choose(from.Upstream, r.URL); c.to != nil {
+		x.Upstream = c.to.Name
 	}
 	c.in.open(c)
 	x.Request.Body = c.in.kept()
@@ -206,6 +239,8 @@ func (c *call) answer() {
 		c.reply(http.StatusOK, "", nil)
 	case c.r.Method == http.MethodConnect:
 		c.fail(http.StatusMethodNotAllowed, "method_not_allowed", "CONNECT is not for an app")
+	case c.to == nil:
+		c.fail(http.StatusBadGateway, "no_app", fmt.Sprintf("no app is called %q here", c.from.Upstream))
 	default:
 		c.forward()
 	}

@@ -80,7 +80,7 @@ func serveURL(t testing.TB, app string, change func(*proxy.Proxy)) *fixture {
 	}
 	f := &fixture{secret: secret, records: &records{done: make(chan *inspector.Exchange, 1000)}}
 	f.Proxy = &proxy.Proxy{
-		App:      target,
+		App:      proxy.Upstream{URL: target},
 		Verifier: &slack.Verifier{Secrets: []slack.Secret{secret}, Now: time.Now},
 		Recorder: f.records, Keep: 1 << 20, Now: time.Now, NewID: inspector.NewIDs(time.Now, inspector.ID{}).Next,
 	}
@@ -217,8 +217,8 @@ func TestAppGetsTheBytesThatSlackSigned(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if got.Host != f.App.Host {
-		t.Errorf("Host: got %q, want the app's own, %q", got.Host, f.App.Host)
+	if got.Host != f.App.URL.Host {
+		t.Errorf("Host: got %q, want the app's own, %q", got.Host, f.App.URL.Host)
 	}
 	if x := f.last(t); x.Verdict.Status != slack.Valid || x.Request.Header.Get("X-Forwarded-For") != "6.6.6.6" {
 		t.Errorf("the record has verdict %v (%s) and %q", x.Verdict.Status, x.Verdict.Detail, x.Request.Header)
@@ -455,7 +455,7 @@ func TestAnotherAppAnswersWhatIsSentToIt(t *testing.T) {
 	})
 	for range 3 {
 		w := httptest.NewRecorder()
-		f.To(target).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(command)))
+		f.To(proxy.Upstream{URL: target}).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(command)))
 		if x := f.last(t); w.Body.String() != "the other" || x.Response.By != inspector.ByApp || x.Origin != inspector.Local {
 			t.Errorf("got %q; recorded %+v", w.Body, x.Response)
 		}

@@ -82,6 +82,42 @@ test('troubles come the worst first, each with its way out', () => {
   assert.deepEqual(found.at(-1)?.commands, ['slackdev send slash_command', 'slackdev tunnel http://127.0.0.1:3000 --via pinggy']);
 });
 
+test('with several tunnels and apps each trouble names its own', () => {
+  const tunnel = { url: 'https://a.example.org', reachable: 'public', error: '', retry_in_ms: 0, provider: 'relay', notices: [] };
+  const tunnels = [
+    { ...tunnel, name: 'todo', state: 'up' },
+    { ...tunnel, name: 'web', state: 'down', error: 'reset' },
+    { ...tunnel, name: 'docs', state: 'waiting', retry_in_ms: 3000 },
+  ];
+  const apps = [
+    { name: 'todo', url: 'http://localhost:3000', up: true, error: '' },
+    { name: 'web', url: 'unix:/run/web.sock', up: false, error: 'x' },
+    { name: '/api', url: 'http://localhost:8080', up: false, error: 'y' },
+  ];
+  const status = /** @type {any} */ ({
+    app_url: 'http://localhost:3000',
+    path: '/',
+    secrets: ['A'],
+    store: { error: '' },
+    rules: { error: '' },
+    app: apps[0],
+    tunnel: tunnels[0],
+    tunnels,
+    apps,
+  });
+  const found = troubles(statusRead(liveIs(initial(parseRoute('')), 'live'), status), 0, 0);
+  assert.deepEqual(
+    found.map((b) => b.id),
+    ['tunnel-web', 'tunnel-docs', 'app-web', 'app-/api'],
+  );
+  assert.match(found[0]?.text ?? '', /^web: .*reset/);
+  assert.match(found[1]?.text ?? '', /^docs: .*Next try in 3 s/);
+  assert.match(found[2]?.text ?? '', /unix:\/run\/web\.sock/);
+  assert.equal(publicCommand(status), 'slackdev tunnel 3000 web=unix:/run/web.sock --route /api=8080 --via pinggy');
+  status.apps = [{ name: 'todo', url: 'http://localhost:3000' }, { name: '/a$(x)', url: 'http://localhost:8080' }];
+  assert.equal(publicCommand(status), "slackdev tunnel 3000 --route '/a$(x)=8080' --via pinggy");
+});
+
 test('when all is well nothing is said', () => {
   const status = /** @type {any} */ ({
     app_url: '',

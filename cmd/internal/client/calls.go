@@ -28,6 +28,17 @@ type Status struct {
 	Store    Store    `json:"store"`
 	Rules    Rules    `json:"rules"`
 	Seq      uint64   `json:"seq"`
+
+	// Where there are several, all of them.
+	Tunnels []Tunnel   `json:"tunnels"`
+	Apps    []NamedApp `json:"apps"`
+}
+
+// NamedApp is one of several apps.
+type NamedApp struct {
+	Name string `json:"name"` // of its tunnel, or the path of its route; "": the first
+	URL  string `json:"url"`
+	App
 }
 
 // Tunnel is how the tunnel is.
@@ -175,6 +186,7 @@ type Replay struct {
 	Set         []Change `json:"set,omitempty"`
 	Body        *string  `json:"body,omitempty"` // in place of the recorded one
 	To          string   `json:"to,omitempty"`   // a URL in place of the app
+	App         string   `json:"app,omitempty"`  // the name of one of several apps
 	Times       int      `json:"times,omitempty"`
 	Concurrency int      `json:"concurrency,omitempty"`
 	AsRetry     int      `json:"as_retry,omitempty"` // the number of Slack's retry, 0 for none
@@ -193,6 +205,7 @@ type Send struct {
 	Set         []Change `json:"set,omitempty"`
 	Path        string   `json:"path,omitempty"`
 	To          string   `json:"to,omitempty"`
+	App         string   `json:"app,omitempty"`
 	Times       int      `json:"times,omitempty"`
 	Concurrency int      `json:"concurrency,omitempty"`
 }

@@ -19,23 +19,27 @@ import (
 
 // Config is what slackdev was asked to do. Its zero value is not useful: Load it.
 type Config struct {
-	App          *url.URL // the local app, nil when none was named; never with a trailing slash
-	Via          string   // the tunnel: auto, embedded, none, a service's name, or a relay://, ssh:// or sish:// address
-	Name         string   // the public name, a DNS label
-	Path         string   // where Slack posts, with its leading slash
-	OAuthPath    string   // where browsers come back from an installation of the app
-	Local        string   // host:port of the local API and page
-	Enforce      bool     // refuse what is not validly signed
-	RefuseStatus int      // 401 or 403
-	Rules        string   // absolute path of the file that holds the rules, which need not exist
-	Store        string   // "memory", an absolute path, or "" for the project's own (see Database)
-	Keep         int64    // bytes kept of each body
-	MaxExchanges int      // exchanges kept
-	MaxSize      int64    // bytes kept of all exchanges
-	Color        string   // auto, always or never
-	PublicURL    *url.URL // an address that somebody else's tunnel serves, nil without
-	Hosts        []string // names besides the loopback ones under which the local API answers, lower case
-	SecretFile   string   // absolute path of a file of signing secrets, "" without
+	App              *url.URL   // the local app, nil when none was named: http or https, never with a trailing slash; or unix, with the absolute path of a socket
+	Via              string     // the tunnel: auto, embedded, none, a service's name, or a relay://, ssh:// or sish:// address
+	Name             string     // the public name, a DNS label
+	Tunnels          []NamedApp // more apps, each with a public name of its own
+	Routes           []NamedApp // apps for what is below a path of any tunnel
+	KeepHost         bool       // apps see the public Host
+	InsecureUpstream bool       // any certificate of an https app is good
+	Path             string     // where Slack posts, with its leading slash
+	OAuthPath        string     // where browsers come back from an installation of the app
+	Local            string     // host:port of the local API and page
+	Enforce          bool       // refuse what is not validly signed
+	RefuseStatus     int        // 401 or 403
+	Rules            string     // absolute path of the file that holds the rules, which need not exist
+	Store            string     // "memory", an absolute path, or "" for the project's own (see Database)
+	Keep             int64      // bytes kept of each body
+	MaxExchanges     int        // exchanges kept
+	MaxSize          int64      // bytes kept of all exchanges
+	Color            string     // auto, always or never
+	PublicURL        *url.URL   // an address that somebody else's tunnel serves, nil without
+	Hosts            []string   // names besides the loopback ones under which the local API answers, lower case
+	SecretFile       string     // absolute path of a file of signing secrets, "" without
 
 	AllowIP  []netip.Prefix // from where the public name may be visited, nil: from anywhere
 	AuthFile string         // absolute path of a file with USER:PASSWORD for the public name, "" without (see BasicAuth)
@@ -55,7 +59,7 @@ type Origin string
 // The origins that are not places.
 const (
 	Default  Origin = "default"
-	Argument Origin = "argument" // typed without a flag: the app
+	Argument Origin = "argument" // typed without a flag: the apps
 )
 
 // Error is a mistake in what the user wrote: wrong usage, exit status 2. It never
@@ -77,8 +81,8 @@ func (e *Error) Error() string {
 // Explain gives the hint and the exit status 2: wrong usage.
 func (e *Error) Explain() (hint string, exit int) { return e.Hint, 2 }
 
-// Load merges everything. given is what was typed, by option key (see Given); the
-// app's address, which is an argument, has the key "app". An error of type *Error is
+// Load merges everything. given is what was typed, by option key (see Given); what
+// stands there without a flag comes in with Arguments. An error of type *Error is
 // the user's; others are of the file system.
 func Load(env Env, given map[string]string) (*Config, error) {
 	project, err := findProject(env)
@@ -196,8 +200,8 @@ func (c *Config) loadGiven(given map[string]string) error {
 		if !ok {
 			continue
 		}
-		origin := Origin("--" + flagName(o.key))
-		if o.key == keyApp {
+		origin := Origin("--" + o.flagName())
+		if o.typed {
 			origin = Argument
 		}
 		if err := c.put(o, text, c.env.Dir, origin); err != nil {
@@ -244,9 +248,7 @@ func (c *Config) check() error {
 			Hint:    "stay on 127.0.0.1 and forward the port, or name the hosts that may ask with  --hosts NAME",
 		}
 	}
-	return nil
+	return c.checkTunnels()
 }
-
-func flagName(key string) string { return strings.ReplaceAll(key, "_", "-") }
 
 func variable(key string) string { return "SLACKDEV_" + strings.ToUpper(key) }

@@ -108,7 +108,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"app": "", "via": "auto", "name": "ana-todo", "path": "/slack/events", "oauth_path": "/slack/oauth_redirect", "local": "127.0.0.1:4040", "enforce": "false",
+		"app": "", "tunnels": "", "routes": "", "keep_host": "false", "insecure_upstream": "false", "via": "auto", "name": "ana-todo", "path": "/slack/events", "oauth_path": "/slack/oauth_redirect", "local": "127.0.0.1:4040", "enforce": "false",
 		"refuse_status": "401", "rules": "HOME/todo/slackdev.yaml", "store": "", "keep": "1MiB", "max_exchanges": "100000",
 		"max_size": "2GiB", "color": "auto", "public_url": "", "hosts": "", "signing_secret_file": "",
 		"allow_ip": "", "basic_auth_file": "",
@@ -122,7 +122,7 @@ func TestMistakesInFilesNameThePlaceAndTheWayOut(t *testing.T) {
 	for name, tc := range map[string]struct{ file, where, problem, hint string }{
 		"unknown key":          {"via: none\nkep: 1MiB\n", "2:1", `no option "kep"`, "did you mean  keep"},
 		"flag's spelling":      {"max-size: 1GiB\n", "1:1", `no option "max-size"`, "did you mean  max_size"},
-		"nothing like it":      {"frobnicate: 1\n", "1:1", `no option "frobnicate"`, "one of app, via"},
+		"nothing like it":      {"frobnicate: 1\n", "1:1", `no option "frobnicate"`, "one of app, tunnels"},
 		"a secret":             {"signing_secret: 0123456789abcdef\n", "1:1", "no option", "SLACK_SIGNING_SECRET"},
 		"a list for a text":    {"keep:\n  - 1MiB\n", "2:3", "keep: want one value, got a list", ""},
 		"a mapping for a text": {"via: {a: b}\n", "1:6", "via: want one value, got a mapping", ""},

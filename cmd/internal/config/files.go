@@ -130,7 +130,17 @@ func (y *yamlFile) set(o option, value *yaml.Node) error {
 			}
 			all = append(all, item.Value)
 		}
-		text = strings.Join(all, ",")
+		text = strings.Join(all, listSeparator)
+	case value.Kind == yaml.MappingNode && o.pairs:
+		var all []string
+		for i := 0; i+1 < len(value.Content); i += 2 {
+			item := value.Content[i+1]
+			if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+				return &Error{Where: place(y.path, item), Problem: fmt.Sprintf("%s: want a text, got %s", o.key, kindOf(item))}
+			}
+			all = append(all, value.Content[i].Value+"="+item.Value)
+		}
+		text = strings.Join(all, listSeparator)
 	case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 		return &Error{Where: where, Problem: fmt.Sprintf("%s: want one value, got %s", o.key, kindOf(value))}
 	}

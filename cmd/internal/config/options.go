@@ -10,10 +10,15 @@ import (
 )
 
 const (
-	keyApp   = "app"
-	keyLocal = "local"
-	keyRules = "rules"
+	keyApp     = "app"
+	keyName    = "name"
+	keyTunnels = "tunnels"
+	keyLocal   = "local"
+	keyRules   = "rules"
 )
+
+// listSeparator stands between the elements of a list that is one text.
+const listSeparator = ","
 
 // option is one thing that can be chosen: keep in a file, SLACKDEV_KEEP in the
 // environment, --keep when typed. Everywhere it is text, read by set, in which
@@ -22,8 +27,11 @@ type option struct {
 	key   string
 	usage string // `words` in backquotes name the value in the help
 	def   string
-	list  bool // a file may give a list
-	flag  bool // a flag that needs no value
+	list  bool   // a file may give a list
+	pairs bool   // a file may give a mapping, too: its elements are KEY=VALUE
+	typed bool   // an argument, and not a flag
+	flag  bool   // a flag that needs no value
+	each  string // a flag of this name gives one element, and may be repeated
 	set   func(c *Config, text, base string) error
 	get   func(c *Config) string
 }
@@ -32,15 +40,31 @@ type option struct {
 func options() []option {
 	return []option{
 		{
-			key: keyApp, usage: "the `port or URL` of your app",
-			set: func(c *Config, s, _ string) (err error) { c.App, err = parseApp(s); return },
+			key: keyApp, typed: true, usage: "the `port or URL` of your app",
+			set: func(c *Config, s, base string) (err error) { c.App, err = parseUpstream(s, base, c.env.OS); return },
 			get: func(c *Config) string { return urlText(c.App) },
+		}, {
+			key: keyTunnels, typed: true, list: true, pairs: true, usage: "more apps, each with a public name of its own, as `NAME=APP`",
+			set: func(c *Config, s, base string) (err error) { c.Tunnels, err = c.parseTunnels(s, base); return },
+			get: func(c *Config) string { return appsText(c.Tunnels) },
+		}, {
+			key: "routes", each: "route", list: true, pairs: true, usage: "send what is below a path to another app, as `PATH=APP`; may be repeated",
+			set: func(c *Config, s, base string) (err error) { c.Routes, err = c.parseRoutes(s, base); return },
+			get: func(c *Config) string { return appsText(c.Routes) },
+		}, {
+			key: "keep_host", def: "false", flag: true, usage: "let the app see the public Host in place of its own",
+			set: func(c *Config, s, _ string) (err error) { c.KeepHost, err = parseBool(s); return },
+			get: func(c *Config) string { return strconv.FormatBool(c.KeepHost) },
+		}, {
+			key: "insecure_upstream", def: "false", flag: true, usage: "take any certificate of an https app",
+			set: func(c *Config, s, _ string) (err error) { c.InsecureUpstream, err = parseBool(s); return },
+			get: func(c *Config) string { return strconv.FormatBool(c.InsecureUpstream) },
 		}, {
 			key: "via", def: "auto", usage: "the `tunnel`: auto, embedded, none, pinggy, localhost.run, serveo, relay://HOST, ssh://[USER@]HOST[:PORT], sish://HOST",
 			set: func(c *Config, s, _ string) (err error) { c.Via, err = parseVia(s); return },
 			get: func(c *Config) string { return c.Via },
 		}, {
-			key: "name", usage: "the public `name` to ask for (default: you-project)",
+			key: keyName, usage: "the public `name` to ask for (default: you-project)",
 			set: func(c *Config, s, _ string) (err error) { c.Name, err = parseName(s); return },
 			get: func(c *Config) string { return c.Name },
 		}, {
@@ -120,24 +144,38 @@ func AddFlags(flags *pflag.FlagSet, keys ...string) {
 	}
 	for _, o := range options() {
 		switch {
-		case o.key == keyApp || len(keys) > 0 && !wanted[o.key]:
+		case o.typed || len(keys) > 0 && !wanted[o.key]:
 		case o.flag:
-			flags.Bool(flagName(o.key), false, o.usage)
+			flags.Bool(o.flagName(), false, o.usage)
+		case o.each != "":
+			flags.StringArray(o.flagName(), nil, o.usage)
 		default:
-			flags.String(flagName(o.key), o.def, o.usage)
+			flags.String(o.flagName(), o.def, o.usage)
 		}
 	}
 }
 
-// Given collects what was typed, for Load.
+// Given collects what was typed as flags, for Load. See Arguments for the rest.
 func Given(flags *pflag.FlagSet) map[string]string {
 	given := map[string]string{}
 	for _, o := range options() {
-		if f := flags.Lookup(flagName(o.key)); f != nil && f.Changed {
-			given[o.key] = f.Value.String()
+		f := flags.Lookup(o.flagName())
+		if o.typed || f == nil || !f.Changed {
+			continue
+		}
+		given[o.key] = f.Value.String()
+		if all, several := f.Value.(pflag.SliceValue); several {
+			given[o.key] = strings.Join(all.GetSlice(), listSeparator)
 		}
 	}
 	return given
+}
+
+func (o option) flagName() string {
+	if o.each != "" {
+		return o.each
+	}
+	return strings.ReplaceAll(o.key, "_", "-")
 }
 
 func urlText(u *url.URL) string {

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slackdev/slackdev/inspector/slack"
-	"github.com/slackdev/slackdev/tunnel"
 )
 
 // Console writes for a person. Fields are set before the first call; the methods are
@@ -34,11 +33,10 @@ type Console struct {
 
 	mu     sync.Mutex // guards the rest, and that lines are not mixed
 	totals totals
-	said   map[string]bool // troubles and notices that need no repeating
-	fault  string          // the last one that was told with what to do
-	tunnel tunnel.Status   // the last one that came
-	lost   map[string]bool // why it is not up, as far as it was told
-	path   string          // where Slack posts, for a new URL
+	said   map[string]bool   // troubles and notices that need no repeating
+	faults map[string]string // of each app, by name, the last one that was told with what to do
+	lanes  map[string]*lane  // the tunnels, by name
+	path   string            // where Slack posts, for a new URL
 	ready  bool
 }
 

@@ -179,7 +179,7 @@ Inspect   http://127.0.0.1:4040/#t=x                                      signat
 
 func TestWithoutATunnelTheProxysOwnAddressIsShown(t *testing.T) {
 	c, out := screen()
-	c.Ready(Ready{Front: mustURL(t, "http://127.0.0.1:5000"), App: mustURL(t, "http://[::1]:3000/a"), Path: "/x", Provider: "none", Inspect: "i", Secrets: []string{"a (.env)", "b (.env)"}, Store: "the history is in memory"})
+	c.Ready(Ready{Front: mustURL(t, "http://127.0.0.1:5000"), App: mustURL(t, "http://[::1]:3000/a"), Path: "/x", Provider: "none", Inspect: "i", Secrets: []string{"a (.env)", "b (.env)"}, Warnings: []string{"the history is in memory"}})
 	for _, want := range []string{"http://127.0.0.1:5000/x", "(no tunnel)", "a ✓ (.env) and 1 more", "slackdev tunnel http://[::1]:3000/a --via pinggy", "the history is in memory"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, out)
@@ -205,18 +205,18 @@ func TestTheTunnelsLifeIsToldWithoutRepeating(t *testing.T) {
 	c, out := screen()
 	refused := errors.New("dial tcp: connection refused")
 	first, second := mustURL(t, "https://one.example"), mustURL(t, "https://two.example")
-	c.Tunnel(tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
-	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true, Notices: []string{"Welcome\x1b[2J\nupgrade now", "Welcome\x1b[2J"}})
+	c.Tunnel("", tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true, Notices: []string{"Welcome\x1b[2J\nupgrade now", "Welcome\x1b[2J"}})
 	c.Ready(Ready{Public: first, App: first, Path: "/slack/events", Inspect: "i", Provider: "pinggy", Secrets: []string{"s"}})
 	out.WriteString("--\n")
 	for range 3 {
-		c.Tunnel(tunnel.Status{State: tunnel.Down, Provider: "pinggy", Err: errors.New("the connection was reset")})
-		c.Tunnel(tunnel.Status{State: tunnel.Waiting, Provider: "pinggy", Err: refused, Retry: time.Second})
-		c.Tunnel(tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
+		c.Tunnel("", tunnel.Status{State: tunnel.Down, Provider: "pinggy", Err: errors.New("the connection was reset")})
+		c.Tunnel("", tunnel.Status{State: tunnel.Waiting, Provider: "pinggy", Err: refused, Retry: time.Second})
+		c.Tunnel("", tunnel.Status{State: tunnel.Connecting, Provider: "pinggy"})
 	}
-	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true})
-	c.Tunnel(tunnel.Status{State: tunnel.Down, Provider: "pinggy"})
-	c.Tunnel(tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: second, Changed: true, Public: true})
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: first, Public: true})
+	c.Tunnel("", tunnel.Status{State: tunnel.Down, Provider: "pinggy"})
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: second, Changed: true, Public: true})
 	before, after, _ := strings.Cut(out.String(), "--\n")
 	if !strings.HasPrefix(before, "12:04:31  connecting through pinggy …\n          pinggy: Welcome\\u001b[2J\n          upgrade now\n\nslackdev") {
 		t.Errorf("before: %q", before)
@@ -273,7 +273,7 @@ func TestColoursComeOnlyWhenAskedFor(t *testing.T) {
 		c.Ready(Ready{App: mustURL(t, "http://localhost:1"), Inspect: "i", Provider: "none"})
 		c.Exchange(command(), "x")
 		c.List([]export.Line{command()})
-		c.Tunnel(tunnel.Status{State: tunnel.Down})
+		c.Tunnel("", tunnel.Status{State: tunnel.Down})
 		c.Trouble("a", "b", "c")
 		c.Notice("d")
 		c.Detail(export.Detail{Line: command()})
@@ -339,4 +339,92 @@ func TestLongNamesKeepTheColumns(t *testing.T) {
 12:04:31  /todo 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日本 日…  a.very.long…  ✓ signed        200    212 ms  ▓░░░░░
 12:04:31  /todo 日本 日…  a.very.long…  ✓ signed        200    212 ms  ▓░░░░░
 `[1:])
+}
+
+func TestSeveralTunnelsAreToldByName(t *testing.T) {
+	c, out := screen()
+	todo, site := mustURL(t, "https://ana-todo.relay.example.org"), mustURL(t, "https://site.relay.example.org")
+	app, front := mustURL(t, "http://localhost:3000"), mustURL(t, "http://localhost:5173")
+	const relay = "relay://relay.example.org"
+	for _, name := range []string{"ana-todo", "site"} {
+		c.Tunnel(name, tunnel.Status{State: tunnel.Connecting, Provider: relay})
+	}
+	c.Tunnel("site", tunnel.Status{State: tunnel.Waiting, Provider: relay, Err: errors.New("no answer")})
+	c.Tunnel("ana-todo", tunnel.Status{State: tunnel.Up, Provider: relay, URL: todo, Public: true})
+	c.Ready(Ready{
+		Public: todo, App: app, Path: "/slack/events", Inspect: "http://127.0.0.1:4040/#t=x", Provider: relay, Name: "ana-todo",
+		Secrets: []string{"s"}, Warnings: []string{"beware"},
+		Others: []Way{
+			{Name: "site", App: front}, {Name: "admin", Public: mustURL(t, "https://admin.relay.example.org/"), App: mustURL(t, "unix:/run/a.sock")},
+			{Name: "/api", Route: true, App: mustURL(t, "https://localhost:8443")},
+		},
+	})
+	c.Tunnel("site", tunnel.Status{State: tunnel.Up, Provider: relay, URL: site, Public: true})
+	c.Tunnel("ana-todo", tunnel.Status{State: tunnel.Down, Provider: relay, Err: errors.New("reset")})
+	c.Tunnel("site", tunnel.Status{State: tunnel.Down, Provider: relay, Err: errors.New("reset")})
+	c.Tunnel("site", tunnel.Status{State: tunnel.Waiting, Provider: relay, Err: errors.New("reset")})
+	c.Tunnel("ana-todo", tunnel.Status{State: tunnel.Up, Provider: relay, URL: todo, Public: true})
+	c.Tunnel("site", tunnel.Status{State: tunnel.Up, Provider: relay, URL: mustURL(t, "https://other.example.org"), Changed: true, Public: true})
+	diff(t, out.String(), `
+12:04:31  connecting through relay://relay.example.org …
+12:04:31  ! no tunnel site: no answer
+
+slackdev  https://ana-todo.relay.example.org  →  http://localhost:3000        ● live  (relay.example.org)
+          site                                →  http://localhost:5173        ! no tunnel yet
+          https://admin.relay.example.org     →  unix:/run/a.sock             ● live
+          /api                                →  https://localhost:8443
+Slack     Request URL  https://ana-todo.relay.example.org/slack/events        (events, interactivity, commands)
+Inspect   http://127.0.0.1:4040/#t=x                                          signing secret: s ✓
+          beware
+
+12:04:31  ● the tunnel site is up
+          https://site.relay.example.org  →  http://localhost:5173
+12:04:31  ! the tunnel ana-todo is lost: reset
+12:04:31  ! the tunnel site is lost: reset
+12:04:31  ! no tunnel site: reset
+12:04:31  ● the tunnel ana-todo is back
+12:04:31  ● the public URL of site is a new one, paste it into Slack:
+          https://other.example.org/slack/events
+`[1:])
+}
+
+func TestWhatIsPastedIsAnAddressThatIsThere(t *testing.T) {
+	c, out := screen()
+	c.Ready(Ready{
+		App: mustURL(t, "http://localhost:3000"), Path: "/slack/events", Inspect: "i", Provider: "pinggy", Name: "ana-todo", Secrets: []string{"s"},
+		Others: []Way{{Name: "site", Public: mustURL(t, "https://site.example.org"), App: mustURL(t, "http://localhost:5173")}},
+	})
+	diff(t, out.String(), `
+slackdev  ana-todo                  →  http://localhost:3000       ! no tunnel yet  (pinggy)
+          https://site.example.org  →  http://localhost:5173       ● live
+Slack     Request URL  https://site.example.org/slack/events       (events, interactivity, commands)
+Inspect   i                                                        signing secret: s ✓
+
+`)
+}
+
+func TestEachAppsAbsenceIsToldOnce(t *testing.T) {
+	c, out := screen()
+	absent := func(name string) export.Line {
+		return with(func(l *export.Line) {
+			l.Upstream, l.Status, l.AnsweredBy, l.Fault = name, 502, "slackdev", "nothing listens on "+name
+		})
+	}
+	for range 2 {
+		for _, name := range []string{"site", "/api", ""} {
+			c.Exchange(absent(name), "")
+		}
+	}
+	c.Exchange(with(func(l *export.Line) { l.Upstream = "site" }), "") // it answers
+	c.Exchange(absent("site"), "")
+	c.Exchange(absent("/api"), "")
+	c.Exchange(with(func(l *export.Line) {
+		l.Status, l.AnsweredBy, l.Fault = 502, "slackdev", "the certificate of a is not trusted (b); --insecure-upstream takes any"
+	}), "")
+	if got := strings.Count(out.String(), "start your app"); got != 4 {
+		t.Errorf("told %d times, want once for each and once more for the one that answered between:\n%s", got, out)
+	}
+	if !strings.Contains(out.String(), "for site") {
+		t.Errorf("the app that answered is not named:\n%s", out)
+	}
 }

@@ -43,6 +43,7 @@ func (c *Console) summary(d export.Detail) {
 	c.field("kind", string(d.Kind), 0)
 	c.field("received", c.local(d.Started).Format("2006-01-02 15:04:05.000 -07:00")+", "+cameFrom(d.Line), 0)
 	c.field("who", joined(named(d.User, d.UserName, ""), named(d.Channel, d.ChannelName, "#"), d.Team), 0)
+	c.field("for", d.Upstream, 0)
 	verdict, tone := verdictOf(d.Verdict)
 	if d.Secret != "" {
 		verdict += " with " + d.Secret

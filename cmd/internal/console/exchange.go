@@ -244,17 +244,26 @@ type remark struct {
 // for a fault that is new. What to do about it is told once, until the app answers.
 func (c *Console) note(l export.Line, said string) (remark, string) {
 	if l.AnsweredBy == inspector.ByApp && l.Fault == "" {
-		c.fault = ""
+		delete(c.faults, l.Upstream)
 	}
 	if l.Fault == "" || waited(l) && l.ElapsedMS > deadlineMS {
 		return c.remark(l, said), ""
 	}
 	note := faultOf(l)
-	if l.Fault == c.fault || l.AnsweredBy != inspector.BySlackdev || l.Status != 502 {
+	if l.Fault == c.faults[l.Upstream] || l.AnsweredBy != inspector.BySlackdev || l.Status != 502 || !absent(l.Fault) {
 		return note, "" // told already, or not the app's absence: the next one may be another
 	}
-	c.fault = l.Fault
+	if c.faults == nil || len(c.faults) > noticeLimit {
+		c.faults = map[string]string{}
+	}
+	c.faults[l.Upstream] = l.Fault
 	return note, `start your app, or answer in its place with  slackdev mock add --any --text "ok"`
+}
+
+// absent reports whether a fault is one that the app's start would heal. Others say
+// themselves what would.
+func absent(fault string) bool {
+	return !strings.HasSuffix(fault, "--insecure-upstream takes any") && !strings.Contains(fault, " does not speak TLS") && !strings.HasPrefix(fault, "no app is called ")
 }
 
 func faultOf(l export.Line) remark { return remark{cut(clean(masked(l.Fault)), 100), red} }
@@ -278,7 +287,15 @@ func (c *Console) remark(l export.Line, said string) remark {
 	case len(l.Findings) > 0:
 		return remark{cut("! "+clean(strings.Join(l.Findings, ", ")), 60) + "  slackdev show " + short(l.ID), yellow}
 	}
-	return remark{joined(rule, cut(clean(masked(said)), 60), origin), faint}
+	return remark{joined(upstream(l), rule, cut(clean(masked(said)), 60), origin), faint}
+}
+
+// upstream says which app it was for, where it was not the first.
+func upstream(l export.Line) string {
+	if l.Upstream == "" {
+		return ""
+	}
+	return "for " + cut(clean(l.Upstream), 40)
 }
 
 // source says which rule answered, and where a request came from that Slack did not

@@ -26,7 +26,7 @@ type JSON struct {
 	err error
 }
 
-// Ready writes what is known when the first request can come.
+// Ready writes what is known when the first request can come, through each tunnel.
 func (j *JSON) Ready(r Ready) error {
 	reachable := "local"
 	if r.reachable() {
@@ -53,15 +53,17 @@ func (j *JSON) Ready(r Ready) error {
 	return j.write(line)
 }
 
-// Tunnel writes a change of the tunnel.
-func (j *JSON) Tunnel(s tunnel.Status) error {
+// Tunnel writes a change of a tunnel. The name is empty where there is but one, and the
+// line has none then.
+func (j *JSON) Tunnel(name string, s tunnel.Status) error {
 	line := struct {
 		Type    string `json:"type"`
 		State   string `json:"state"`
 		URL     string `json:"url"`
 		Error   string `json:"error"`
 		RetryIn int64  `json:"retry_in_ms"`
-	}{Type: "tunnel", State: string(s.State), RetryIn: s.Retry.Round(time.Millisecond).Milliseconds()}
+		Name    string `json:"name,omitempty"`
+	}{Type: "tunnel", Name: name, State: string(s.State), RetryIn: s.Retry.Round(time.Millisecond).Milliseconds()}
 	if s.URL != nil {
 		line.URL = s.URL.String()
 	}

@@ -23,7 +23,7 @@ func TestJSONLinesAreToTheLetter(t *testing.T) {
 		j.Ready(Ready{Public: mustURL(t, "http://ana-todo.localhost:5000"), App: mustURL(t, "http://127.0.0.1:3000"), Local: "http://127.0.0.1:4040", Inspect: "http://127.0.0.1:4040/#t=secret", Provider: "embedded", Name: "ana-todo"}),
 		j.Ready(Ready{Public: mustURL(t, "https://a.example")}),
 		j.Ready(Ready{Front: mustURL(t, "http://127.0.0.1:5000"), Provider: "none"}),
-		j.Tunnel(tunnel.Status{State: tunnel.Waiting, URL: mustURL(t, "http://a.localhost"), Err: errors.New("gone <&>"), Retry: 1200 * time.Millisecond}),
+		j.Tunnel("", tunnel.Status{State: tunnel.Waiting, URL: mustURL(t, "http://a.localhost"), Err: errors.New("gone <&>"), Retry: 1200 * time.Millisecond}),
 		j.Exchange(with(func(l *export.Line) { l.Text, l.Findings = "\u202e\u009b\x7f<&>\U000e0041", []string{} })),
 	); err != nil {
 		t.Fatal(err)

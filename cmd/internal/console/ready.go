@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,29 @@ type Ready struct {
 	Latency  time.Duration // to whoever carries it; 0: not known
 	Name     string        // the name that was asked for
 	Secrets  []string      // the names of the signing secrets
-	Store    string        // what is said where the history is not kept, "" when it is
+	Warnings []string      // what should be known besides
 	Failed   string        // a public service that was tried in vain, "" for none
+	Others   []Way         // where there is more than one tunnel, or a route
+}
+
+// Way is one more line of the first screen: who asks here gets to that app.
+type Way struct {
+	Name   string   // of the tunnel, or the path of a route
+	Route  bool     // it has no address of its own
+	Public *url.URL // of a tunnel; nil: it is not up yet
+	Front  *url.URL // as Ready.Front
+	App    *url.URL
+}
+
+// from is what stands in front of the arrow.
+func (w Way) from() string {
+	switch {
+	case w.Public != nil && !w.Route:
+		return address(w.Public)
+	case w.Front != nil && !w.Route:
+		return address(w.Front)
+	}
+	return clean(w.Name)
 }
 
 // reachable reports whether others than this machine can reach the public URL.
@@ -31,37 +53,70 @@ func (r Ready) reachable() bool { return r.Public != nil && tunnel.Public(r.Publ
 // gap stands between the two columns of the first screen.
 const gap = 7
 
-// Ready shows the first screen: the URL, what to paste into Slack, where to look.
+// Ready shows the first screen: the URL, what to paste into Slack, where to look. With
+// several tunnels it is shown once for all, and those that come later are told by Tunnel.
 func (c *Console) Ready(r Ready) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready, c.path = true, r.Path
+	ways := append([]Way{{Name: r.Name, Public: r.Public, Front: r.Front, App: r.App}}, r.Others...)
+	c.expect(ways)
+	for i, w := range ways { // what is pasted is an address that is there
+		if i > 0 && r.Public == nil && r.Front == nil && !w.Route {
+			r.Public = w.Public
+		}
+	}
+	wide, right := 0, 0
+	for _, w := range ways {
+		wide = max(wide, width(w.from()))
+	}
+	for _, w := range ways {
+		right = max(right, wide+width(arrow)+width(address(w.App)))
+	}
 	public := r.Public
 	if public == nil {
 		public = r.Front
 	}
-	c.tunnel = tunnel.Status{State: tunnel.Up, URL: r.Public, Provider: r.Provider}
-	state, tone := "● live", green
-	if !r.reachable() {
-		state, tone = "● only this machine can reach it", yellow
-	}
-	arrow := address(public) + "  →  " + address(r.App)
 	post := "Request URL  " + address(public) + clean(r.Path)
 	inspect := clean(r.Inspect)
-	right := titleColumn + max(width(arrow), width(post), width(inspect)) + gap
+	right = titleColumn + max(right, width(post), width(inspect)) + gap
 
 	c.print("\n")
-	c.screenLine("slackdev", arrow, right, state, carrier(r), tone)
+	for i, w := range ways {
+		label, state, tone, carrier := "", "", faint, ""
+		if i == 0 {
+			label, carrier = "slackdev", carriedBy(r)
+		}
+		if !w.Route {
+			state, tone = w.state()
+		}
+		text := w.from() + strings.Repeat(" ", wide-width(w.from())) + arrow + address(w.App)
+		c.screenLine(label, text, right, state, carrier, tone)
+	}
 	c.screenLine("Slack", post, right, "", "(events, interactivity, commands)", faint)
 	secrets, tone := signing(r.Secrets)
 	c.screenLine("Inspect", inspect, right, secrets, "", tone)
 	if !r.reachable() {
 		c.advise(r)
 	}
-	if r.Store != "" {
-		c.print(strings.Repeat(" ", titleColumn) + c.paint(yellow, clean(r.Store)) + "\n")
+	for _, warning := range r.Warnings {
+		c.print(strings.Repeat(" ", titleColumn) + c.paint(yellow, clean(warning)) + "\n")
 	}
 	c.print("\n")
+}
+
+// arrow stands between an address and the app behind it.
+const arrow = "  →  "
+
+// state says whether Slack can use the way.
+func (w Way) state() (string, tone) {
+	switch {
+	case w.Public != nil && tunnel.Public(w.Public):
+		return "● live", green
+	case w.Public != nil || w.Front != nil:
+		return "● only this machine can reach it", yellow
+	}
+	return "! no tunnel yet", red
 }
 
 // screenLine writes a label, a text, and to the right of both what is to be said about
@@ -84,8 +139,8 @@ func (c *Console) screenLine(label, text string, right int, state, about string,
 	c.print(l.end())
 }
 
-// carrier names who sees the traffic on its way, as it is shown behind the state.
-func carrier(r Ready) string {
+// carriedBy names who sees the traffic on its way, as it is shown behind the state.
+func carriedBy(r Ready) string {
 	name := r.Provider
 	switch _, host, found := strings.Cut(name, "://"); {
 	case found:
@@ -128,6 +183,9 @@ func (c *Console) advise(r Ready) {
 			app = r.App.String()
 		}
 	}
+	if len(r.Others) > 0 {
+		app = "…"
+	}
 	c.print((&line{}).at(titleColumn).put("test without Slack:", c.as(yellow)).at(titleColumn+23).
 		put(`slackdev send slash_command --set text="add milk"`, nil).end())
 	via, other := "pinggy", "   (or  --via ssh://you@your.server)"
@@ -146,60 +204,112 @@ func address(u *url.URL) string {
 	return clean(strings.TrimSuffix(u.String(), "/"))
 }
 
-// Tunnel says what becomes of the tunnel: that it is lost, why a new try failed (the
-// same reason once), that it is back. The first time it is up is told by Ready.
-func (c *Console) Tunnel(s tunnel.Status) {
+// lane is one tunnel, as far as it was told.
+type lane struct {
+	name  string          // "" where there is but one
+	app   *url.URL        // behind it
+	last  tunnel.Status   // that came
+	lost  map[string]bool // why it is not up, as far as it was told
+	shown bool            // its address was
+}
+
+// expect notes what the first screen has shown.
+func (c *Console) expect(ways []Way) {
+	ways = slices.DeleteFunc(slices.Clone(ways), func(w Way) bool { return w.Route })
+	for _, w := range ways {
+		name := w.Name
+		if len(ways) == 1 {
+			name = ""
+		}
+		l := c.lane(name)
+		l.app, l.shown = w.App, w.Public != nil
+	}
+}
+
+func (c *Console) lane(name string) *lane {
+	if c.lanes[name] == nil {
+		if c.lanes == nil {
+			c.lanes = map[string]*lane{}
+		}
+		c.lanes[name] = &lane{name: name}
+	}
+	return c.lanes[name]
+}
+
+// Tunnel says what becomes of a tunnel: that it is lost, why a new try failed (the
+// same reason once), that it is back. The first time it is up is told by Ready. The
+// name is empty where there is but one.
+func (c *Console) Tunnel(name string, s tunnel.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	last := c.tunnel
-	c.tunnel = s
+	l := c.lane(name)
+	last := l.last
+	l.last = s
 	switch s.State {
 	case tunnel.Connecting:
-		if !c.ready && last.State == "" && s.Provider != "embedded" {
+		if !c.ready && last.State == "" && s.Provider != "embedded" && c.once("connecting "+s.Provider) {
 			c.print(c.stamp() + "  " + c.paint(faint, "connecting through "+clean(s.Provider)+" …") + "\n")
 		}
 	case tunnel.Down:
-		c.reason("! the tunnel is lost", s.Err)
+		c.reason(l, "! the "+l.called("tunnel")+" is lost", s.Err)
 	case tunnel.Waiting:
-		c.reason("! no tunnel", s.Err)
+		c.reason(l, "! no "+l.called("tunnel"), s.Err)
 	case tunnel.Up:
-		c.recovered(s)
+		c.recovered(l, s)
 	}
 	for _, text := range s.Notices {
 		c.notice(clean(s.Provider) + ": " + text)
 	}
 }
 
+// called adds the tunnel's name to a thing, where there are several.
+func (l *lane) called(thing string) string {
+	if l.name == "" {
+		return thing
+	}
+	return thing + " " + clean(l.name)
+}
+
 // reason tells an error of the tunnel, the same one only once until it is up again.
-func (c *Console) reason(what string, err error) {
+func (c *Console) reason(l *lane, what string, err error) {
 	if err != nil {
 		what += ": " + cut(clean(masked(err.Error())), 300)
 	}
-	if c.fresh(what) {
+	if l.fresh(what) {
 		c.print(c.stamp() + "  " + c.paint(red, what) + "\n")
 	}
 }
 
-func (c *Console) fresh(trouble string) bool {
-	if c.lost[trouble] {
+func (l *lane) fresh(trouble string) bool {
+	if l.lost[trouble] {
 		return false
 	}
-	if c.lost == nil || len(c.lost) > noticeLimit {
-		c.lost = map[string]bool{}
+	if l.lost == nil || len(l.lost) > noticeLimit {
+		l.lost = map[string]bool{}
 	}
-	c.lost[trouble] = true
+	l.lost[trouble] = true
 	return true
 }
 
-func (c *Console) recovered(s tunnel.Status) {
-	told := len(c.lost) > 0
-	c.lost = nil
+func (c *Console) recovered(l *lane, s tunnel.Status) {
+	told, shown := len(l.lost) > 0, l.shown
+	l.lost = nil
+	if !c.ready { // the first screen says it
+		return
+	}
+	l.shown = true
 	switch {
-	case !c.ready: // the first screen says it
+	case !shown && s.URL != nil && l.app != nil:
+		c.print(c.stamp() + "  " + c.paint(green, "● the "+l.called("tunnel")+" is up") + "\n")
+		c.print(strings.Repeat(" ", titleColumn) + address(s.URL) + arrow + address(l.app) + "\n")
 	case s.Changed && s.URL != nil:
-		c.print(c.stamp() + "  " + c.paint(yellow, "● the public URL is a new one, paste it into Slack:") + "\n")
+		of := ""
+		if l.name != "" {
+			of = " of " + clean(l.name)
+		}
+		c.print(c.stamp() + "  " + c.paint(yellow, "● the public URL"+of+" is a new one, paste it into Slack:") + "\n")
 		c.print(strings.Repeat(" ", titleColumn) + c.paint(bold, address(s.URL)+clean(c.path)) + "\n")
 	case told:
-		c.print(c.stamp() + "  " + c.paint(green, "● the tunnel is back") + "\n")
+		c.print(c.stamp() + "  " + c.paint(green, "● the "+l.called("tunnel")+" is back") + "\n")
 	}
 }

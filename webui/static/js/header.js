@@ -29,16 +29,26 @@ export function onlyLocal(status) {
 
 /**
  * What to type for an address that Slack can reach: a number where that means the
- * same app, else its URL, as the terminal says it.
+ * same app, else its URL, as the terminal says it. Where there are several apps, all.
  * @param {Status} status
  */
-export function publicCommand({ app_url: app }) {
-  if (!URL.canParse(app)) return 'slackdev tunnel PORT --via pinggy';
+export function publicCommand(status) {
+  const [first, ...more] = appsOf(status);
+  const apps = more.map(({ name, url }) => `${name.startsWith('/') ? '--route ' : ''}${shellWord(`${name}=${typed(url)}`)}`);
+  return ['slackdev tunnel', shellWord(typed(first?.url ?? '')), ...apps, '--via pinggy'].join(' ');
+}
+
+/** An app as it is typed. @param {string} app its URL */
+function typed(app) {
+  if (!URL.canParse(app)) return 'PORT';
   const { protocol, hostname, port, pathname, search } = new URL(app);
   const plain = protocol === 'http:' && hostname === 'localhost' && port && pathname === '/' && !search;
-  // A shell must take the URL as one word.
-  const word = /^[\w:/.%[\]-]+$/.test(app) ? app : `'${app.replaceAll("'", '%27')}'`;
-  return `slackdev tunnel ${plain ? port : F.brief(word, 300)} --via pinggy`;
+  return plain ? port : app;
+}
+
+/** A text that a shell takes as one word. @param {string} text */
+function shellWord(text) {
+  return F.brief(/^[\w:/.%=[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", '%27')}'`, 300);
 }
 
 /**
@@ -209,6 +219,16 @@ function drawState(status) {
   ];
 }
 
+/** The tunnels, each with its name where there are several. @param {Status} status */
+export function tunnelsOf({ tunnel, tunnels }) {
+  return tunnels ? tunnels.map((t) => ({ tunnel: t, of: F.brief(t.name, 63) })) : [{ tunnel, of: '' }];
+}
+
+/** The apps, each with its name where there are several. @param {Status} status */
+export function appsOf({ app, app_url: url, apps }) {
+  return apps ?? [{ name: '', url, ...app }];
+}
+
 /** @param {string} url */
 function hostOf(url) {
   return url.replace(/^https?:\/\//, '').replace(/\/$/, '');
@@ -232,19 +252,24 @@ export function troubles({ status, live, retryAt }, now, statusAt) {
   if (live === 'waiting')
     add({ id: 'lost', tone: 'bad', text: T.banner.lost(seconds(retryAt - now)), way: T.banner.lostWay, ticks: true });
   if (!status) return found;
-  const { tunnel, app } = status;
-  const why = F.brief(tunnel.error || '', 300);
-  if (tunnel.state === 'connecting') add({ id: 'tunnel', tone: 'warn', text: T.banner.tunnelConnecting });
-  if (tunnel.state === 'down') add({ id: 'tunnel', tone: 'bad', text: T.banner.tunnelDown(why) });
-  if (tunnel.state === 'waiting')
-    add({
-      id: 'tunnel',
-      tone: 'bad',
-      text: T.banner.tunnelWaiting(seconds(statusAt + tunnel.retry_in_ms - now), why),
-      ticks: true,
-    });
-  if (!app.up)
-    add({ id: 'app', tone: 'warn', text: T.banner.appDown(F.brief(status.app_url, 200)), way: T.banner.appWay });
+  for (const { tunnel, of } of tunnelsOf(status)) {
+    const why = F.brief(tunnel.error || '', 300);
+    const id = `tunnel${of && `-${of}`}`;
+    const about = of && `${of}: `;
+    if (tunnel.state === 'connecting') add({ id, tone: 'warn', text: about + T.banner.tunnelConnecting });
+    if (tunnel.state === 'down') add({ id, tone: 'bad', text: about + T.banner.tunnelDown(why) });
+    if (tunnel.state === 'waiting')
+      add({
+        id,
+        tone: 'bad',
+        text: about + T.banner.tunnelWaiting(seconds(statusAt + tunnel.retry_in_ms - now), why),
+        ticks: true,
+      });
+  }
+  for (const { name, url, up } of appsOf(status)) {
+    if (up) continue;
+    add({ id: `app${name && `-${name}`}`, tone: 'warn', text: T.banner.appDown(F.brief(url, 200)), way: T.banner.appWay });
+  }
   if (status.rules.error) add({ id: 'rules', tone: 'warn', text: T.banner.rules(F.brief(status.rules.error, 300)) });
   if (onlyLocal(status)) {
     add({

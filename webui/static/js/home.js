@@ -2,13 +2,13 @@
  * What stands in the detail while no exchange is open: what to paste into Slack, how
  * everything is, and how to try it without Slack.
  *
- * @import {Status} from './types.js'
+ * @import {Status, Tunnel} from './types.js'
  * @import {Store} from './store.js'
  */
 import { commandLine, copyLine } from './copy.js';
 import { byId, h, icon, refill } from './dom.js';
 import * as F from './format.js';
-import { onlyLocal, publicCommand, requestURL } from './header.js';
+import { appsOf, onlyLocal, publicCommand, requestURL, tunnelsOf } from './header.js';
 import { signs } from './store.js';
 import { T } from './texts.js';
 
@@ -103,17 +103,12 @@ function goPublic(status) {
 
 /** @param {Status} s */
 function checks(s) {
-  const up = s.tunnel.state === 'up';
-  const reachable = up && s.tunnel.reachable !== 'local';
   const secrets = s.secrets ?? [];
   return [
-    ...check(
-      T.home.tunnel,
-      up ? (reachable ? 'ok' : 'warn') : 'bad',
-      `${T.tunnel[s.tunnel.state] ?? F.words(s.tunnel.state)}, ${T.home.via(F.brief(s.tunnel.provider, 100))}`,
-      up && !reachable ? T.banner.local : F.brief(s.tunnel.error, 300),
+    ...tunnelsOf(s).flatMap(({ tunnel, of }) => checkTunnel(tunnel, of)),
+    ...appsOf(s).flatMap(({ name, url, up, error }) =>
+      check(labelled(T.home.app, name), up ? 'ok' : 'bad', F.brief(url, 200), F.brief(error, 300)),
     ),
-    ...check(T.home.app, s.app.up ? 'ok' : 'bad', F.brief(s.app_url, 200), F.brief(s.app.error, 300)),
     ...check(
       T.home.secret,
       secrets.length ? 'ok' : 'warn',
@@ -127,6 +122,24 @@ function checks(s) {
       F.brief(s.store.error, 300),
     ),
   ];
+}
+
+/** @param {Tunnel} tunnel @param {string} of its name, where there are several */
+function checkTunnel(tunnel, of) {
+  const up = tunnel.state === 'up';
+  const reachable = up && tunnel.reachable !== 'local';
+  const state = `${T.tunnel[tunnel.state] ?? F.words(tunnel.state)}, ${T.home.via(F.brief(tunnel.provider, 100))}`;
+  return check(
+    labelled(T.home.tunnel, of),
+    up ? (reachable ? 'ok' : 'warn') : 'bad',
+    of && tunnel.url ? `${state}: ${F.brief(tunnel.url, 200)}` : state,
+    up && !reachable ? T.banner.local : F.brief(tunnel.error, 300),
+  );
+}
+
+/** @param {string} label @param {string} name */
+function labelled(label, name) {
+  return name ? `${label} ${F.brief(name, 63)}` : label;
 }
 
 /** @param {string} label @param {'ok'|'warn'|'bad'} tone @param {string} text @param {string} more */

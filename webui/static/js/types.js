@@ -61,6 +61,9 @@
  *
  * @typedef {{exchanges: Line[], next: string, seq: number}} Page `next` is empty after the oldest
  *
+ * @typedef {{state: string, provider: string, url: string, name: string, reachable: string, error: string,
+ *   retry_in_ms: number, notices: string[]|null}} Tunnel
+ *
  * @typedef {object} Status
  * @property {string} version
  * @property {number} pid
@@ -68,9 +71,10 @@
  * @property {string} local_url
  * @property {string} app_url
  * @property {string} path
- * @property {{state: string, provider: string, url: string, name: string, reachable: string, error: string,
- *   retry_in_ms: number, notices: string[]|null}} tunnel
- * @property {{up: boolean, error: string}} app
+ * @property {Tunnel} tunnel the first
+ * @property {{up: boolean, error: string}} app behind it
+ * @property {Tunnel[]} [tunnels] all of them, where there are several
+ * @property {{name: string, url: string, up: boolean, error: string}[]} [apps] all of them, where there are several
  * @property {string[]|null} secrets names, never values
  * @property {boolean} enforce
  * @property {{path: string, exchanges: number, bytes: number, error: string}} store
