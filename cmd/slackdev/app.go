@@ -26,7 +26,9 @@ import (
 	"github.com/slackdev/slackdev/inspector/store/sqlite"
 	"github.com/slackdev/slackdev/replay"
 	"github.com/slackdev/slackdev/replay/mock"
+	"github.com/slackdev/slackdev/tunnel"
 	"github.com/slackdev/slackdev/tunnel/sshtunnel"
+	"github.com/slackdev/slackdev/tunnel/wire"
 	"github.com/slackdev/slackdev/webui"
 )
 
@@ -211,7 +213,7 @@ func (a *app) join(ctx context.Context, o options) {
 		refuse = a.cfg.RefuseStatus
 	}
 	a.proxy = &proxy.Proxy{
-		App: a.apps[0], More: a.apps[1:], Verifier: &slack.Verifier{Secrets: a.secrets, Now: a.env.Now}, Recorder: a.journal, Answers: a.rules,
+		App: a.apps[0], More: a.apps[1:], Verifier: &slack.Verifier{Secrets: a.secrets, Now: a.env.Now}, Recorder: a.journal, History: a.store, Answers: a.rules,
 		Keep: a.cfg.Keep, Refuse: refuse, OAuthPath: a.cfg.OAuthPath, Public: a.public, Now: a.env.Now, NewID: ids.Next, Log: a.log,
 	}
 	page := &webui.Server{
@@ -250,7 +252,9 @@ func (a *app) run(ctx context.Context) (err error) {
 	}
 
 	requests := a.server(a.proxy)
-	requests.ConnContext = proxy.ConnContext
+	requests.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return proxy.WithDeliveries(proxy.ConnContext(ctx, conn), wire.RequestIDField, tunnel.Token(conn))
+	}
 	requests.BaseContext = func(l net.Listener) context.Context {
 		return inspector.WithProvenance(life, l.(arrivals).from.provenance())
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/http"
 	"time"
 
@@ -54,9 +55,13 @@ func (w *capture) Write(p []byte) (int, error) {
 	if !w.started {
 		w.WriteHeader(http.StatusOK)
 	}
-	room := w.c.p.Keep - int64(len(w.body))
-	w.body = keep(w.body, p, w.c.p.Keep)
+	limit := w.limit()
+	room := limit - int64(len(w.body))
+	w.body = keep(w.body, p, limit)
 	w.size += int64(len(p))
+	if int64(len(p)) > room {
+		w.c.unrepeatable(whyTooLarge)
+	}
 	if w.gone {
 		return w.unheard(p, room)
 	}
@@ -70,6 +75,19 @@ func (w *capture) Write(p []byte) (int, error) {
 		return w.unheard(p, room)
 	}
 	return len(p), nil
+}
+
+// limit is how much of the answer is kept until its end. A delivery's may be wanted
+// again, and one that is given again is on record.
+func (w *capture) limit() int64 {
+	switch {
+	case w.c.delivery == nil:
+		return w.c.p.Keep
+	case w.c.found == foundEarlier:
+		return 0
+	default:
+		return max(w.c.p.Keep, maxAnswer)
+	}
 }
 
 func (w *capture) unheard(p []byte, room int64) (int, error) {
@@ -96,8 +114,12 @@ func (w *capture) response() *inspector.Response {
 	if w.wire == nil {
 		w.wire = inspector.HeaderOf(w.Header())
 	}
+	body := w.body
+	if int64(len(body)) > w.c.p.Keep {
+		body = bytes.Clone(body[:w.c.p.Keep]) // not a slice of it: the record must not hold the large array
+	}
 	return &inspector.Response{
 		Status: w.status, Header: w.wire, Trailer: inspector.HeaderOf(w.trailer), By: w.by,
-		Body: inspector.Body{Bytes: w.body, Size: w.size},
+		Body: inspector.Body{Bytes: body, Size: w.size},
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,4 +304,56 @@ func TestWhatIsUnderWayAtTheEndIsRecorded(t *testing.T) {
 		t.Errorf("after Close the history holds %+v", saved)
 	}
 	<-answered
+}
+
+func TestAnAnswerThatIsGivenUpIsNotTheAppsFault(t *testing.T) {
+	const senders, room = 70, 64
+	half := make(chan struct{}, 2*senders)
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		half <- struct{}{}
+		<-r.Context().Done()
+	})
+	f := serve(t, app, nil)
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			w := &told{ResponseRecorder: httptest.NewRecorder(), got: half}
+			defer func() { _ = recover() }() // the answer is cut
+			f.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+		})
+	}
+	for range 2 * senders { // the app has said half of it, and the sender has it
+		<-half
+	}
+	hangUp()
+	for range senders - room {
+		x := f.last(t)
+		if want := "the sender hung up, and 4 bytes of the app's answer came in the time that was left to it"; x.Fault != want {
+			t.Errorf("recorded fault %q, want %q", x.Fault, want)
+		}
+	}
+	f.Proxy.Close()
+	for range room {
+		x := f.last(t)
+		if want := "slackdev was stopped 4 bytes into the app's answer"; x.Fault != want || string(x.Response.Body.Bytes) != "half" {
+			t.Errorf("recorded fault %q, want %q", x.Fault, want)
+		}
+	}
+	all.Wait()
+}
+
+// told is a sender that says when it gets something.
+type told struct {
+	*httptest.ResponseRecorder
+	got chan<- struct{}
+}
+
+func (w *told) Write(p []byte) (int, error) {
+	n, err := w.ResponseRecorder.Write(p)
+	w.got <- struct{}{}
+	return n, err
 }

@@ -20,14 +20,8 @@ import (
 
 // forward lets the app answer.
 func (c *call) forward() {
-	ctx, cancel := context.WithCancel(c.p.life)
-	// When the sender hangs up, what the app goes on to say is still worth a record:
-	// "it answered after 4.2 s" is the answer to the question why Slack gave up.
-	release := context.AfterFunc(c.r.Context(), func() { c.p.outlive(ctx, cancel) })
-	c.stop = func() {
-		release()
-		cancel()
-	}
+	ctx, stop := c.outliving()
+	c.stop = stop
 	c.out.by = inspector.ByApp
 	c.rp = httputil.ReverseProxy{
 		Rewrite: c.rewrite, Transport: c, ModifyResponse: c.heard, ErrorHandler: c.unanswered,
@@ -36,19 +30,46 @@ func (c *call) forward() {
 	c.rp.ServeHTTP(&c.out, c.r.WithContext(ctx))
 }
 
-// outlive leaves the app some time for an answer that nobody waits for any more, if not
-// too many have that already. It returns when ctx, the call's, has ended.
-func (s *shared) outlive(ctx context.Context, cancel context.CancelFunc) {
-	select {
-	case s.abandoned <- struct{}{}:
-	default:
+// outliving gives a context for an answer in the making. When the sender hangs up, what
+// the app goes on to say is still worth a record: "it answered after 4.2 s" is the
+// answer to the question why Slack gave up. A delivery's sender may come again for it.
+func (c *call) outliving() (context.Context, func()) {
+	ctx, cancel := context.WithCancel(c.p.life)
+	release := context.AfterFunc(c.r.Context(), func() { c.p.outlive(ctx, cancel, c.delivery) })
+	return ctx, func() {
+		release()
 		cancel()
+	}
+}
+
+// outlive leaves the app some time for an answer that its sender does not wait for any
+// more, if not too many have that already, and more while somebody waits who sent it
+// again. d may be nil. It returns when ctx, the call's, has ended.
+func (s *shared) outlive(ctx context.Context, cancel context.CancelFunc, d *delivery) {
+	defer cancel()
+	room := s.abandoned
+	if d != nil {
+		room = s.undelivered
+	}
+	select {
+	case room <- struct{}{}:
+	default:
 		return
 	}
-	defer func() { <-s.abandoned }()
-	limit := time.AfterFunc(grace, cancel)
+	defer func() { <-room }()
+	limit := time.NewTimer(grace)
 	defer limit.Stop()
-	<-ctx.Done()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-limit.C:
+			if d == nil || d.waiting.Load() == 0 {
+				return
+			}
+			limit.Reset(grace)
+		}
+	}
 }
 
 // rewrite turns what arrived into what the app gets.
@@ -133,7 +154,11 @@ func (c *call) heard(res *http.Response) error {
 		c.out.head(res.StatusCode)
 		c.x.Response = c.out.response()
 		c.save() // the conversation may last for hours
+		c.unrepeatable(whyUpgraded)
 		return nil
+	}
+	if c.delivery != nil && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		c.unrepeatable(whyEvents)
 	}
 	c.out.trailer = res.Trailer
 	res.Body = &outgo{ReadCloser: res.Body, c: c}
@@ -149,11 +174,23 @@ type outgo struct {
 // Read reads on.
 func (b *outgo) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && !b.c.out.gone {
+	if err != nil && err != io.EOF {
 		b.c.out.cut = true
-		b.c.x.Fault = fmt.Sprintf("the app broke off its answer after %d bytes: %s", b.c.out.size+int64(n), reason(err))
+		b.c.x.Fault = b.c.cutShort(b.c.out.size+int64(n), err)
 	}
 	return n, err
+}
+
+// cutShort says why the app's answer ended after n bytes, before its end.
+func (c *call) cutShort(n int64, err error) string {
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return fmt.Sprintf("the app broke off its answer after %d bytes: %s", n, reason(err))
+	case c.p.life.Err() != nil:
+		return fmt.Sprintf("slackdev was stopped %d bytes into the app's answer", n)
+	default:
+		return fmt.Sprintf("the sender hung up, and %d bytes of the app's answer came in the time that was left to it", n)
+	}
 }
 
 // unanswered is called when the app gave no answer that could be passed on.
@@ -161,7 +198,7 @@ func (c *call) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 	c.out.wire, c.out.started = nil, false
 	c.x.Request.Upgraded, c.x.Response = false, nil
 	if broken := c.in.problem(); broken != "" {
-		c.fail(http.StatusBadRequest, "bad_request", broken) // the app is not to blame
+		c.fail(badBody, "bad_request", broken) // the app is not to blame
 		return
 	}
 	code, absent := c.to.absence(err)

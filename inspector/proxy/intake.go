@@ -169,6 +169,16 @@ func (in *intake) release() {
 	if in.control != nil && !in.over() {
 		_ = in.control.SetReadDeadline(time.Now().Add(linger))
 	}
+	in.leave()
+}
+
+// forget lets go of a whole body that nobody will need.
+func (in *intake) forget() {
+	in.buffered = nil
+	in.leave()
+}
+
+func (in *intake) leave() {
 	if in.room {
 		in.room = false
 		<-in.c.p.largeRoom

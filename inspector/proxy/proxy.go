@@ -6,7 +6,8 @@
 // before the sender has all of it. Bodies and header values reach the app as they
 // arrived. The app is one of those that the configuration names: the tunnel that a
 // request came through and its path say which, and nothing in it can name another.
-// Memory is bounded: what is larger than Proxy.Keep streams through.
+// A request that a relay delivers twice is the app's once. Memory is bounded: what is
+// larger than Proxy.Keep streams through.
 package proxy
 
 import (
@@ -47,8 +48,15 @@ const (
 	// maxAbandoned is how many such answers are waited for at the same time. Who sends
 	// requests and hangs up must not fill this machine with connections to the app.
 	maxAbandoned = 64
+	// maxUndelivered is the same for deliveries, whose senders come again: a relay has
+	// up to 200 requests of a name under way when a connection dies, and there may be
+	// several names.
+	maxUndelivered = 512
 	// saving is how long a record may take before the request goes on without it.
 	saving = 5 * time.Second
+	// badBody is the status for a request whose body broke off. Slackdev gives it to
+	// no other, see brokeOff.
+	badBody = http.StatusBadRequest
 )
 
 // Responder answers in the app's place.
@@ -67,6 +75,7 @@ type Proxy struct {
 	More     []Upstream
 	Verifier *slack.Verifier
 	Recorder inspector.Recorder
+	History  History   // what Recorder recorded, for deliveries that come again; nil: only what is in memory
 	Answers  Responder // nil: the app answers everything
 	Keep     int64     // bytes kept of each body; 0: none
 	// Refuse is the status for requests whose signature is not valid; they do not
@@ -90,13 +99,15 @@ type Proxy struct {
 
 // shared is what a Proxy has in common with those for other apps that it gives.
 type shared struct {
-	buffers   buffers
-	largeRoom chan struct{}
-	abandoned chan struct{}   // holds an element for each answer that nobody waits for
-	silent    *log.Logger     // what ReverseProxy would print is in the record
-	life      context.Context // ends with Close
-	end       context.CancelFunc
-	calls     sync.WaitGroup
+	buffers     buffers
+	largeRoom   chan struct{}
+	abandoned   chan struct{}   // holds an element for each answer that nobody waits for
+	undelivered chan struct{}   // the same for deliveries
+	silent      *log.Logger     // what ReverseProxy would print is in the record
+	life        context.Context // ends with Close
+	end         context.CancelFunc
+	calls       sync.WaitGroup
+	deliveries  deliveries
 
 	mu         sync.Mutex // guards transports
 	transports map[dialing]*http.Transport
@@ -132,7 +143,7 @@ func (p *Proxy) prepare() {
 	p.shared = &shared{
 		largeRoom: make(chan struct{}, maxLarge), silent: log.New(io.Discard, "", 0), transports: map[dialing]*http.Transport{},
 	}
-	p.abandoned = make(chan struct{}, maxAbandoned)
+	p.abandoned, p.undelivered = make(chan struct{}, maxAbandoned), make(chan struct{}, maxUndelivered)
 	p.life, p.shared.end = context.WithCancel(context.Background())
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
@@ -181,9 +192,13 @@ type call struct {
 	to   *link    // the app that it is for; nil: nobody has the name that its maker gave
 	app  *tapConn // the connection to the app, once there is one
 	stop func()   // lets go of the connection to the app and its context
+
+	delivery *delivery // what a relay's ID says this call is one of; nil: it has none
+	found    found     // whether the delivery came before
 }
 
-// begin reads what must be known before anybody answers, and records it.
+// begin reads what must be known before anybody answers, and records it. What came
+// before is on record already.
 func (c *call) begin(tap *tapConn) {
 	p, r := c.p, c.r
 	c.from = inspector.ProvenanceOf(r.Context())
@@ -211,10 +226,19 @@ func (c *call) begin(tap *tapConn) {
 	if c.to = p.choose(from.Upstream, r.URL); c.to != nil {
 		x.Upstream = c.to.Name
 	}
+	c.unstamp()
 	c.in.open(c)
 	x.Request.Body = c.in.kept()
 	x.Request.Trailer = c.in.trailer()
+	if x.Delivery != "" {
+		c.claim()
+	}
 	switch {
+	case c.found == foundEarlier:
+		return
+	case c.found == foundOrphan:
+		c.inherit()
+		return
 	case c.in.whole:
 		x.Verdict = p.Verifier.Verify(r.Header, c.in.buffered)
 		x.Slack = slack.Parse(r.Method, x.Request.Target, r.Header, c.in.buffered)
@@ -225,13 +249,18 @@ func (c *call) begin(tap *tapConn) {
 	c.save()
 }
 
-// answer lets whoever is first in line answer: the guard, a rule, slackdev, the app.
+// answer lets whoever is first in line answer: the record, the guard, a rule, slackdev,
+// the app.
 func (c *call) answer() {
 	switch {
+	case c.found == foundEarlier:
+		c.repeat()
+	case c.found == foundOrphan:
+		c.fail(http.StatusServiceUnavailable, "stopped", "slackdev ended before the app's answer came")
 	case c.refused():
 		c.refuse()
 	case c.in.fault != "":
-		c.fail(http.StatusBadRequest, "bad_request", c.in.fault)
+		c.fail(badBody, "bad_request", c.in.fault)
 	case c.probed() && c.p.Refuse != 0:
 		c.reply(http.StatusOK, "", nil) // nor must it reach a rule
 	case c.answered():
@@ -277,8 +306,15 @@ func (c *call) end() {
 
 // finish records the answer, with what Slack would make of it.
 func (c *call) finish() {
+	if c.found == foundEarlier {
+		c.out.end()
+		return
+	}
+	if c.delivery != nil {
+		defer c.settle()
+	}
 	x := &c.x
-	if !c.in.whole {
+	if !c.in.whole && c.found == foundNothing {
 		x.Request.Body = c.in.kept()
 		x.Request.Trailer = c.in.trailer()
 		x.Slack = slack.Parse(c.r.Method, x.Request.Target, c.r.Header, x.Request.Body.Bytes)
@@ -291,9 +327,9 @@ func (c *call) finish() {
 	case x.Response == nil:
 		x.Fault = "there was no answer"
 	case c.out.late:
-		x.Fault = "the sender had hung up before the answer came"
+		x.Fault = hungUpBefore
 	case c.out.gone:
-		x.Fault = "the sender hung up in the middle of the answer"
+		x.Fault = hungUpWithin
 	}
 	x.Findings = c.lint()
 	c.save()

@@ -67,14 +67,21 @@ func (c *call) answered() bool {
 	return true
 }
 
-// wait waits for d, and reports whether anybody still waits for the answer.
+// wait waits for d, and reports whether anybody still waits for the answer. The sender
+// of a delivery may come again.
 func (c *call) wait(d time.Duration) bool {
+	wanted := c.r.Context()
+	if c.delivery != nil {
+		var stop func()
+		wanted, stop = c.outliving()
+		defer stop()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-c.r.Context().Done():
+	case <-wanted.Done():
 		return false
 	case <-c.p.life.Done():
 		return false
