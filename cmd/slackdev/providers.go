@@ -54,9 +54,11 @@ func (p *providers) choose() (tunnel.Provider, error) {
 	via := p.cfg.Via
 	scheme, rest, isURL := strings.Cut(via, "://")
 	switch {
-	case via == "none":
-		return nil, nil
-	case via == "embedded":
+	case via == "none" || via == "embedded":
+		p.idle("nothing leaves this machine", "proxy", "jump", "relay_ca")
+		if via == "none" {
+			return nil, nil
+		}
 		return p.embedded(), nil
 	case via == "auto":
 		public, err := p.ssh(sshtunnel.Pinggy())
@@ -76,12 +78,19 @@ func (p *providers) choose() (tunnel.Provider, error) {
 		}
 		return p.ssh(sshtunnel.SSHD(via, to))
 	case isURL && scheme == "relay":
-		host, port, err := relayAddress(rest)
+		host, port, err := relayAddress(rest, relayPort)
 		if err != nil {
 			return nil, usage(fmt.Errorf("--via %s: %w", via, err), "slackdev tunnel 3000 --via relay://host:2222")
 		}
 		profile := sshtunnel.Relay(via, host, port, p.cfg.Name)
 		profile.Hint = p.rename
+		return p.ssh(profile)
+	case isURL && scheme == "relay+tls":
+		profile, err := p.relayTLS(via, rest)
+		if err != nil {
+			return nil, err
+		}
+		profile.Hint = "ask for another name:  slackdev tunnel … --name NAME"
 		return p.ssh(profile)
 	default:
 		return nil, usage(fmt.Errorf("--via %s: this tunnel is not built yet", via), "slackdev tunnel 3000 --via auto")
@@ -91,10 +100,10 @@ func (p *providers) choose() (tunnel.Provider, error) {
 // relayPort is where a relay takes SSH when its address names no port.
 const relayPort = 2222
 
-func relayAddress(text string) (host string, port int, err error) {
+func relayAddress(text string, standard int) (host string, port int, err error) {
 	host, digits, err := net.SplitHostPort(strings.TrimSuffix(text, "/"))
 	if err != nil {
-		return strings.Trim(strings.TrimSuffix(text, "/"), "[]"), relayPort, nil
+		return strings.Trim(strings.TrimSuffix(text, "/"), "[]"), standard, nil
 	}
 	port, err = strconv.Atoi(digits)
 	if err != nil || port < 1 || port > 65535 {
@@ -103,14 +112,23 @@ func relayAddress(text string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// ssh gives a provider with this user's keys and known hosts.
+// ssh gives the provider of a profile.
 func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
-	data, err := p.env.DataDir()
+	if p.cfg.PublicURL != nil {
+		profile.Announce.URL = p.cfg.PublicURL
+	}
+	provider, err := p.client(profile)
 	if err != nil {
 		return nil, err
 	}
-	if p.cfg.PublicURL != nil {
-		profile.Announce.URL = p.cfg.PublicURL
+	return provider, p.leave(provider, p.cfg.Jump)
+}
+
+// client logs in with this user's keys and known hosts.
+func (p *providers) client(profile sshtunnel.Profile) (*sshtunnel.Provider, error) {
+	data, err := p.env.DataDir()
+	if err != nil {
+		return nil, err
 	}
 	provider := &sshtunnel.Provider{
 		Profile: profile,
@@ -317,7 +335,7 @@ func cause(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("no answer within %v", publicWithin)
 	case errors.As(err, &dns):
-		return "its name is not known here; is there a network?"
+		return fmt.Sprintf("the name %s is not known here; is there a network?", dns.Name) // it may be a proxy's
 	case errors.As(err, &op):
 		return op.Err.Error()
 	default:

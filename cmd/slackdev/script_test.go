@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slackdev/slackdev/tunnel/tunneltest"
 )
 
 // patience is how long a script waits for what it was told will happen. It is for a
@@ -47,6 +49,7 @@ func TestMain(m *testing.M) {
 //   - json, json-get, json-contract: lines of JSON (script_json_test.go)
 //   - sshd, sshd-allow, sshd-rekey: a real OpenSSH server (script_sshd_test.go)
 //   - certificate, await-certificate, shake-until, speak-tls: TLS in front (script_tls_test.go)
+//   - proxy, proxy-asked, tls: what stands between (script_ways_test.go)
 //   - write, take-port, newer-format, private: files and ports (script_files_test.go)
 func TestScripts(t *testing.T) {
 	folders, err := filepath.Glob("testdata/script/*")
@@ -80,6 +83,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"json": (*stage).matchJSON, "json-get": (*stage).getJSON, "json-contract": (*stage).checkContract,
 		"sshd": (*stage).startSSHD, "sshd-allow": (*stage).allowKey, "sshd-rekey": (*stage).changeHostKey,
 		"certificate": (*stage).makeCertificate, "await-certificate": (*stage).awaitCertificate, "shake-until": (*stage).shakeUntil, "speak-tls": (*stage).speakTLS,
+		"proxy": (*stage).startProxy, "proxy-asked": (*stage).proxyAsked, "tls": (*stage).startTLS,
 		"write": (*stage).writeFile, "take-port": (*stage).takePort, "newer-format": (*stage).newerFormat, "private": (*stage).checkPrivate,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -118,6 +122,7 @@ type stage struct {
 	posts     map[string]*post
 	slow      map[string]*slowPost
 	servers   map[string]*sshServer
+	proxies   map[string]*tunneltest.Proxy
 	authority *authority // nil before the first certificate
 	closers   []func()   // called in reverse when the script is over
 }
@@ -138,7 +143,7 @@ func setUpStage(env *testscript.Env) error {
 	s := &stage{
 		dir: env.WorkDir, home: filepath.Join(env.WorkDir, ".home"),
 		apps: map[string]*scriptApp{}, ports: map[string]*reserved{}, running: map[string]*program{},
-		posts: map[string]*post{}, slow: map[string]*slowPost{}, servers: map[string]*sshServer{},
+		posts: map[string]*post{}, slow: map[string]*slowPost{}, servers: map[string]*sshServer{}, proxies: map[string]*tunneltest.Proxy{},
 	}
 	for _, name := range []string{"SECRET", "OTHER_SECRET"} {
 		s.secrets = append(s.secrets, strings.ToLower(rand.Text()))

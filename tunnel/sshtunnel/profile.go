@@ -20,6 +20,15 @@ type Profile struct {
 	Port int    // of the SSH server; 0: 22
 	User string
 
+	// AltPort is another port of the same server, for networks that do not let the
+	// first one pass: it is tried as well when that takes long, and at once when it
+	// fails. Its host key is the one that is known for Port: whoever blocks that could
+	// otherwise show one of his own for a name of which nothing is known. 0: none.
+	AltPort int
+
+	// TLS: SSH goes inside TLS there, with a certificate for Host.
+	TLS bool
+
 	// AnyKey: the server takes any key and knows its users by it, or wants none.
 	// It is shown our own key alone, and an empty password where it asks for one.
 	AnyKey bool
@@ -72,6 +81,22 @@ func (p Profile) addr() string {
 		port = 22
 	}
 	return net.JoinHostPort(p.Host, strconv.Itoa(port))
+}
+
+// addrs lists host:port of every port that the server has, the best one first.
+func (p Profile) addrs() []string {
+	if p.AltPort == 0 {
+		return []string{p.addr()}
+	}
+	return []string{p.addr(), net.JoinHostPort(p.Host, strconv.Itoa(p.AltPort))}
+}
+
+// at is the profile with the port that answered.
+func (p Profile) at(addr string) Profile {
+	if p.AltPort != 0 && portOf(addr) == strconv.Itoa(p.AltPort) {
+		p.Port = p.AltPort
+	}
+	return p
 }
 
 // fromSession reports whether the URL has to be read from the session.

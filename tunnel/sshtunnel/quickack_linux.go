@@ -9,11 +9,17 @@ import (
 // itself, so that it has to be done after each read.
 type acker struct{ raw syscall.RawConn }
 
-// newAcker gives an acker that does nothing where c is not a TCP connection.
+// newAcker gives an acker that does nothing where c is not a TCP connection, and does
+// not lead to one by NetConn methods, as one inside TLS does.
 func newAcker(c net.Conn) acker {
 	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		return acker{}
+	for !ok {
+		outer, wraps := c.(interface{ NetConn() net.Conn })
+		if !wraps {
+			return acker{}
+		}
+		c = outer.NetConn()
+		tcp, ok = c.(*net.TCPConn)
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {

@@ -10,6 +10,7 @@ package sshtunnel
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/slackdev/slackdev/tunnel"
+	"github.com/slackdev/slackdev/tunnel/dial"
 	"github.com/slackdev/slackdev/tunnel/wire"
 	"golang.org/x/crypto/ssh"
 )
@@ -36,8 +38,10 @@ type Provider struct {
 	Timeout   time.Duration // for one Open, from the first packet to the URL; 0: 15 s
 	Log       *slog.Logger  // nil: silence
 
-	// Dial reaches the SSH server; nil: a net.Dialer.
-	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Dial reaches the SSH server; nil: a dial.Dialer, which goes directly.
+	Dial  dial.Func
+	Roots *x509.CertPool // who may vouch for a server that speaks TLS; nil: the system's
+	Trace dial.Trace     // hears of the steps that are taken on top of Dial; may be nil
 
 	mu   sync.Mutex // guards what follows
 	held *holding   // nil before the first tunnel
@@ -59,6 +63,9 @@ const holdFor = 90 * time.Second
 // Name is the profile's name.
 func (p *Provider) Name() string { return p.Profile.Name }
 
+// Addr is host:port of the SSH server, the first one where it has two.
+func (p *Provider) Addr() string { return p.Profile.addr() }
+
 // Open logs in, asks for the forward, and returns when the public URL is known. It
 // fails with a *tunnel.RefusedError where the server, or its host key, refuses;
 // a refusal of what an earlier Open got is not one, since it heals when the server
@@ -72,7 +79,7 @@ func (p *Provider) Open(ctx context.Context) (tunnel.Tunnel, error) {
 	defer cancel()
 	t, err := p.open(ctx)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = cause // what it broke off says less
 		}
 		return nil, fmt.Errorf("tunnel through %s: %w", p.Profile.addr(), err)
@@ -84,11 +91,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 	if err := p.checkAccess(); err != nil {
 		return nil, err
 	}
-	dial := p.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, "tcp", p.Profile.addr())
+	conn, addr, err := p.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +100,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 
-	profile := p.ask()
+	profile := p.ask().at(addr)
 	text := newTranscript(profile.Announce)
 	login, err := p.login(ctx, l, text)
 	if err != nil {
@@ -117,6 +120,23 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 	p.hold(t)
 	t.watch(p.KeepAlive)
 	return t, nil
+}
+
+// reach connects to the SSH server, on whichever of its ports answers, and gives the
+// address that did.
+func (p *Provider) reach(ctx context.Context) (net.Conn, string, error) {
+	out := p.Dial
+	if out == nil {
+		out = new(dial.Dialer).DialContext
+	}
+	if p.Profile.TLS {
+		out = (&dial.TLS{Dial: out, Protocol: wire.ALPN, Roots: p.Roots, Trace: p.Trace}).DialContext
+	}
+	conn, addr, err := dial.First(ctx, out, "tcp", p.Profile.addrs()...)
+	if refused := dial.Refusal(err); refused != nil {
+		return nil, "", &tunnel.RefusedError{Op: "there is no way", Err: err, Hint: refused.Hint}
+	}
+	return conn, addr, err
 }
 
 func (p *Provider) logger() *slog.Logger {

@@ -38,6 +38,9 @@ type Config struct {
 	MaxSize          int64      // bytes kept of all exchanges
 	Color            string     // auto, always or never
 	PublicURL        *url.URL   // an address that somebody else's tunnel serves, nil without
+	Proxy            string     // a proxy's URL without credentials, "none", or "" for what the environment says; see Proxies
+	Jump             string     // SSH hosts to go through, "none", or "" for what ssh_config says
+	RelayCA          string     // absolute path of a file of certificates, "" without
 	Hosts            []string   // names besides the loopback ones under which the local API answers, lower case
 	SecretFile       string     // absolute path of a file of signing secrets, "" without
 

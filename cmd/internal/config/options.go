@@ -15,6 +15,7 @@ const (
 	keyTunnels = "tunnels"
 	keyLocal   = "local"
 	keyRules   = "rules"
+	keyProxy   = "proxy"
 )
 
 // listSeparator stands between the elements of a list that is one text.
@@ -60,7 +61,7 @@ func options() []option {
 			set: func(c *Config, s, _ string) (err error) { c.InsecureUpstream, err = parseBool(s); return },
 			get: func(c *Config) string { return strconv.FormatBool(c.InsecureUpstream) },
 		}, {
-			key: "via", def: "auto", usage: "the `tunnel`: auto, embedded, none, pinggy, localhost.run, serveo, relay://HOST, ssh://[USER@]HOST[:PORT], sish://HOST",
+			key: "via", def: "auto", usage: "the `tunnel`: auto, embedded, none, pinggy, localhost.run, serveo, relay://HOST, relay+tls://HOST[:PORT][/NAME], ssh://[USER@]HOST[:PORT], sish://HOST",
 			set: func(c *Config, s, _ string) (err error) { c.Via, err = parseVia(s); return },
 			get: func(c *Config) string { return c.Via },
 		}, {
@@ -115,6 +116,18 @@ func options() []option {
 			key: "public_url", usage: "the public `URL`, where something else than slackdev carries it",
 			set: func(c *Config, s, _ string) (err error) { c.PublicURL, err = parsePublic(s); return },
 			get: func(c *Config) string { return urlText(c.PublicURL) },
+		}, {
+			key: keyProxy, usage: "the `proxy` to go through, http://, https:// or socks5://HOST:PORT, or none (default: what HTTPS_PROXY or ALL_PROXY says)",
+			set: func(c *Config, s, _ string) (err error) { c.Proxy, err = parseProxy(s); return },
+			get: func(c *Config) string { return c.Proxy },
+		}, {
+			key: "jump", usage: "SSH `hosts` to go through, [USER@]HOST[:PORT], the nearest first, with commas, or none",
+			set: func(c *Config, s, _ string) (err error) { c.Jump, err = parseJump(s); return },
+			get: func(c *Config) string { return c.Jump },
+		}, {
+			key: "relay_ca", usage: "a `file` of certificates that may vouch for a relay+tls:// relay, besides the system's",
+			set: func(c *Config, s, base string) (err error) { c.RelayCA, err = parseFile(s, base); return },
+			get: func(c *Config) string { return c.RelayCA },
 		}, {
 			key: "hosts", list: true, usage: "more `names` under which the local API answers, with commas",
 			set: func(c *Config, s, _ string) (err error) { c.Hosts, err = parseHosts(s); return },

@@ -79,9 +79,9 @@ func parseVia(text string) (string, error) {
 	if !found {
 		return "", wrong(didYouMean(text, words), "%q is not a way to tunnel", clip(text))
 	}
-	schemes := []string{"relay", "ssh", "sish"}
+	schemes := []string{"relay", "relay+tls", "ssh", "sish"}
 	if !slices.Contains(schemes, scheme) {
-		return "", wrong("the forms are  relay://HOST  ssh://[USER@]HOST[:PORT]  sish://HOST", "%q is not a way to tunnel", clip(scheme+"://"))
+		return "", wrong("the forms are  relay://HOST  relay+tls://HOST  ssh://[USER@]HOST[:PORT]  sish://HOST", "%q is not a way to tunnel", clip(scheme+"://"))
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/slackdev/slackdev/cmd/internal/config"
+	"github.com/slackdev/slackdev/cmd/internal/console"
+	"github.com/slackdev/slackdev/tunnel/dial"
+	"github.com/slackdev/slackdev/tunnel/sshtunnel"
+)
+
+// relayTLSPort is where a relay takes SSH inside TLS when its address names no port.
+const relayTLSPort = 443
+
+// relayTLS reads what follows relay+tls://: HOST[:PORT][/NAME]. A name that stands
+// there beats --name.
+func (p *providers) relayTLS(via, rest string) (sshtunnel.Profile, error) {
+	const example = "slackdev tunnel 3000 --via relay+tls://relay.example.org/ana-todo"
+	address, name, _ := strings.Cut(rest, "/")
+	if name = strings.TrimSuffix(name, "/"); strings.Contains(name, "/") {
+		return sshtunnel.Profile{}, usage(fmt.Errorf("--via %s: only a name may follow the host", via), example)
+	}
+	host, port, err := relayAddress(address, relayTLSPort)
+	if err != nil {
+		return sshtunnel.Profile{}, usage(fmt.Errorf("--via %s: %w", via, err), example)
+	}
+	if name == "" {
+		name = p.cfg.Name
+	}
+	profile := sshtunnel.Relay(via, host, port, name)
+	profile.TLS = true
+	return profile, nil
+}
+
+// leave sets how a provider leaves this network: through the proxy and the jump hosts
+// that were asked for. jump is in the words of sshtunnel.ParseJump. A person is told,
+// since what is in the way has a say in whether a tunnel works.
+func (p *providers) leave(provider *sshtunnel.Provider, jump string) error {
+	proxies, err := p.cfg.Proxies()
+	if err != nil {
+		return err
+	}
+	if provider.Roots, err = p.roots(provider.Profile); err != nil {
+		return err
+	}
+	out, first := (&dial.Dialer{Proxy: proxies.For}).DialContext, provider.Addr()
+	hops, err := sshtunnel.NewJump(jump, p.hop)
+	if err != nil {
+		return usage(fmt.Errorf("%s: %w", p.cfg.Origin("jump"), err), "slackdev tunnel 3000 … --jump me@bastion.example.org")
+	}
+	if hops != nil {
+		hops.Dial, hops.Log = out, p.log
+		out, first = hops.DialContext, hops.First()
+		p.notice("through the jump host " + strings.Join(hops.Hops(), ", then "))
+	}
+	if proxy := proxies.For(first); proxy != nil {
+		p.notice(fmt.Sprintf("through the proxy %s (%s)", proxy, proxy.Origin))
+	}
+	provider.Dial = out
+	return nil
+}
+
+// hop says how a jump host is logged in to: with the keys and the known hosts that
+// every other server gets.
+func (p *providers) hop(to sshtunnel.Target) (sshtunnel.Hop, error) {
+	if to.User == "" {
+		to.User = p.env.User
+	}
+	login, err := p.client(sshtunnel.SSHD(to.Host, to))
+	if err != nil {
+		return sshtunnel.Hop{}, err
+	}
+	return sshtunnel.Hop{Login: login}, nil
+}
+
+// roots are those who may vouch for a relay with TLS: the system's, and those that
+// --relay-ca names. nil are the system's.
+func (p *providers) roots(profile sshtunnel.Profile) (*x509.CertPool, error) {
+	const most = 1 << 20
+	if p.cfg.RelayCA == "" {
+		return nil, nil
+	}
+	if !profile.TLS {
+		p.idle("this tunnel has no TLS", "relay_ca")
+		return nil, nil
+	}
+	mistake := func(err error) error {
+		return &console.Error{Err: fmt.Errorf("%s: %w", p.cfg.Origin("relay_ca"), err), Hint: "it is a file of certificates, as PEM: -----BEGIN CERTIFICATE-----", Code: console.Usage}
+	}
+	f, err := os.Open(p.cfg.RelayCA)
+	if err != nil {
+		return nil, mistake(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, mistake(err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a machine without any; what is named here is enough
+	}
+	if len(text) > most || !pool.AppendCertsFromPEM(text) {
+		return nil, mistake(errors.New(p.cfg.RelayCA + " holds no certificate"))
+	}
+	return pool, nil
+}
+
+// idle tells of options that somebody chose and that change nothing here.
+func (p *providers) idle(why string, keys ...string) {
+	for _, key := range keys {
+		if from := p.cfg.Origin(key); from != config.Default {
+			p.notice(fmt.Sprintf("%s: %s has no effect, %s", from, key, why))
+		}
+	}
+}
