@@ -135,7 +135,7 @@ func (a publicAddr) String() string { return string(a) }
 
 // Run keeps a tunnel open until the context ends or, after Close, the last accepted
 // connection is closed; then it returns nil. It fails only when the first open is
-// refused, with a *RefusedError: later refusals may heal (another network, a
+// refused for good, with a *RefusedError: later refusals may heal (another network, a
 // restarted server), so they are announced and tried again, slowly.
 func (k *Keeper) Run(ctx context.Context) error {
 	k.setup()
@@ -168,7 +168,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 			if opening.Err() == nil {
 				k.announce(Status{State: Down, Err: err, Notices: notices(t)})
 			}
-		case !opened && errors.As(err, &refused) && opening.Err() == nil:
+		case !opened && errors.As(err, &refused) && !refused.Later && opening.Err() == nil:
 			return err
 		}
 		if !k.pause(opening, &plan, err) {

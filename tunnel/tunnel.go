@@ -28,11 +28,13 @@ type Provider interface {
 }
 
 // RefusedError says that the far end (or its host key) refused: trying again
-// without a change will not help. Hint can be typed, or is empty.
+// without a change will not help, or, with Later, not soon. Hint can be typed, or is
+// empty.
 type RefusedError struct {
-	Op   string
-	Err  error
-	Hint string
+	Op    string
+	Err   error
+	Hint  string
+	Later bool // it passes by itself, as a limit that is reached and a service under repair do
 }
 
 // Error gives the operation and the reason.

@@ -9,8 +9,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +31,8 @@ type providers struct {
 	log    *slog.Logger
 	start  func(run func(context.Context) error) // runs an embedded relay until the program ends
 	notice func(string)                          // tells a person
+	heard  func(service, text string)            // tells a person what a service says
+	warn   func(key, text, hint string)          // tells a person what is not as it was asked for
 	access *sshtunnel.Access                     // who may use the name; nil: everybody
 
 	// What the tunnels of one process have in common.
@@ -52,71 +52,29 @@ func (p providers) named(name, rename string) *providers {
 // choose gives the provider, or nil for none.
 func (p *providers) choose() (tunnel.Provider, error) {
 	via := p.cfg.Via
-	scheme, rest, isURL := strings.Cut(via, "://")
-	switch {
-	case via == "none" || via == "embedded":
+	if via == "none" || via == "embedded" {
 		p.idle("nothing leaves this machine", "proxy", "jump", "relay_ca")
 		if via == "none" {
 			return nil, nil
 		}
 		return p.embedded(), nil
-	case via == "auto":
-		public, err := p.ssh(sshtunnel.Pinggy())
-		if err != nil {
-			return nil, err
-		}
-		return &auto{public: public, local: p.embedded(), notice: p.notice, choice: p.choice}, nil
-	case via == "pinggy":
-		return p.ssh(sshtunnel.Pinggy())
-	case isURL && scheme == "ssh":
-		to, err := sshtunnel.ParseTarget(via)
-		if err != nil {
-			return nil, usage(err, "slackdev tunnel 3000 --via ssh://user@host:22")
-		}
-		if to.User == "" {
-			to.User = p.env.User
-		}
-		return p.ssh(sshtunnel.SSHD(via, to))
-	case isURL && scheme == "relay":
-		host, port, err := relayAddress(rest, relayPort)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--via %s: %w", via, err), "slackdev tunnel 3000 --via relay://host:2222")
-		}
-		profile := sshtunnel.Relay(via, host, port, p.cfg.Name)
-		profile.Hint = p.rename
-		return p.ssh(profile)
-	case isURL && scheme == "relay+tls":
-		profile, err := p.relayTLS(via, rest)
-		if err != nil {
-			return nil, err
-		}
-		profile.Hint = "ask for another name:  slackdev tunnel … --name NAME"
-		return p.ssh(profile)
-	default:
-		return nil, usage(fmt.Errorf("--via %s: this tunnel is not built yet", via), "slackdev tunnel 3000 --via auto")
 	}
-}
-
-// relayPort is where a relay takes SSH when its address names no port.
-const relayPort = 2222
-
-func relayAddress(text string, standard int) (host string, port int, err error) {
-	host, digits, err := net.SplitHostPort(strings.TrimSuffix(text, "/"))
+	profile, err := p.profile()
 	if err != nil {
-		return strings.Trim(strings.TrimSuffix(text, "/"), "[]"), standard, nil
+		return nil, err
 	}
-	port, err = strconv.Atoi(digits)
-	if err != nil || port < 1 || port > 65535 {
-		return "", 0, fmt.Errorf("%q is not a port", digits)
+	public, err := p.ssh(profile)
+	if err != nil {
+		return nil, err
 	}
-	return host, port, nil
+	if via == "auto" {
+		return &auto{public: public, local: p.embedded(), notice: p.notice, choice: p.choice}, nil
+	}
+	return public, nil
 }
 
 // ssh gives the provider of a profile.
 func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
-	if p.cfg.PublicURL != nil {
-		profile.Announce.URL = p.cfg.PublicURL
-	}
 	provider, err := p.client(profile)
 	if err != nil {
 		return nil, err
@@ -139,8 +97,10 @@ func (p *providers) client(profile sshtunnel.Profile) (*sshtunnel.Provider, erro
 				p.notice(fmt.Sprintf("first use of %s: its host key is %s %s, kept in %s", u.Host, u.Type, u.Fingerprint, u.File))
 			},
 		},
-		Access: p.access,
-		Log:    p.log,
+		Access:  p.access,
+		Log:     p.log,
+		Renamed: p.renamed,
+		Heard:   func(line string) { p.heard(profile.Name, line) },
 	}
 	if home := p.env.Home(); home != "" {
 		folder := filepath.Join(home, ".ssh")

@@ -60,6 +60,7 @@ func (s *screen) exchange(x *inspector.Exchange) {
 	}
 }
 
+func (s *screen) heard(service, text string)     { s.person.Heard(service, text) }
 func (s *screen) notice(text string)             { s.person.Notice(text) }
 func (s *screen) trouble(key, text, hint string) { s.person.Trouble(key, text, hint) }
 func (s *screen) healed(key, text string)        { s.person.Healed(key, text) }

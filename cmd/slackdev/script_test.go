@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 //   - sshd, sshd-allow, sshd-rekey: a real OpenSSH server (script_sshd_test.go)
 //   - certificate, await-certificate, shake-until, speak-tls: TLS in front (script_tls_test.go)
 //   - proxy, proxy-asked, tls: what stands between (script_ways_test.go)
+//   - service, service-asked: a public tunnel service (script_service_test.go)
 //   - write, take-port, newer-format, private: files and ports (script_files_test.go)
 func TestScripts(t *testing.T) {
 	folders, err := filepath.Glob("testdata/script/*")
@@ -84,6 +85,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"sshd": (*stage).startSSHD, "sshd-allow": (*stage).allowKey, "sshd-rekey": (*stage).changeHostKey,
 		"certificate": (*stage).makeCertificate, "await-certificate": (*stage).awaitCertificate, "shake-until": (*stage).shakeUntil, "speak-tls": (*stage).speakTLS,
 		"proxy": (*stage).startProxy, "proxy-asked": (*stage).proxyAsked, "tls": (*stage).startTLS,
+		"service": (*stage).startService, "service-asked": (*stage).serviceAsked,
 		"write": (*stage).writeFile, "take-port": (*stage).takePort, "newer-format": (*stage).newerFormat, "private": (*stage).checkPrivate,
 	} {
 		commands[name] = func(ts *testscript.TestScript, neg bool, args []string) {
@@ -123,6 +125,7 @@ type stage struct {
 	slow      map[string]*slowPost
 	servers   map[string]*sshServer
 	proxies   map[string]*tunneltest.Proxy
+	services  map[string]*scriptService
 	authority *authority // nil before the first certificate
 	closers   []func()   // called in reverse when the script is over
 }
@@ -143,7 +146,7 @@ func setUpStage(env *testscript.Env) error {
 	s := &stage{
 		dir: env.WorkDir, home: filepath.Join(env.WorkDir, ".home"),
 		apps: map[string]*scriptApp{}, ports: map[string]*reserved{}, running: map[string]*program{},
-		posts: map[string]*post{}, slow: map[string]*slowPost{}, servers: map[string]*sshServer{}, proxies: map[string]*tunneltest.Proxy{},
+		posts: map[string]*post{}, slow: map[string]*slowPost{}, servers: map[string]*sshServer{}, proxies: map[string]*tunneltest.Proxy{}, services: map[string]*scriptService{},
 	}
 	for _, name := range []string{"SECRET", "OTHER_SECRET"} {
 		s.secrets = append(s.secrets, strings.ToLower(rand.Text()))

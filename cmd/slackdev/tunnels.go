@@ -74,7 +74,8 @@ type arrivals struct {
 // open opens the entrances, and keeps a tunnel open behind each.
 func (a *app) open(ctx context.Context, g *errgroup.Group) error {
 	p := providers{
-		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, access: a.access, relay: &relayHere{}, choice: newChoice(),
+		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, warn: a.screen.trouble, heard: a.screen.heard, access: a.access,
+		relay: &relayHere{}, choice: newChoice(),
 		start: func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) },
 	}
 	for i, e := range a.entrances {
@@ -180,7 +181,7 @@ func (a *app) ready(e *entrance) console.Ready {
 	a.mu.Unlock()
 	r := console.Ready{
 		Public: s.URL, App: e.app, Path: a.cfg.Path, Local: a.localURL(), Inspect: a.localURL() + "/#t=" + a.token,
-		Provider: s.Provider, Name: e.name,
+		Provider: s.Provider, Carrier: carrier(a.cfg), Name: e.name,
 	}
 	if e.keeper == nil {
 		r.Provider = "none"

@@ -14,29 +14,6 @@ import (
 	"github.com/slackdev/slackdev/tunnel/sshtunnel"
 )
 
-// relayTLSPort is where a relay takes SSH inside TLS when its address names no port.
-const relayTLSPort = 443
-
-// relayTLS reads what follows relay+tls://: HOST[:PORT][/NAME]. A name that stands
-// there beats --name.
-func (p *providers) relayTLS(via, rest string) (sshtunnel.Profile, error) {
-	const example = "slackdev tunnel 3000 --via relay+tls://relay.example.org/ana-todo"
-	address, name, _ := strings.Cut(rest, "/")
-	if name = strings.TrimSuffix(name, "/"); strings.Contains(name, "/") {
-		return sshtunnel.Profile{}, usage(fmt.Errorf("--via %s: only a name may follow the host", via), example)
-	}
-	host, port, err := relayAddress(address, relayTLSPort)
-	if err != nil {
-		return sshtunnel.Profile{}, usage(fmt.Errorf("--via %s: %w", via, err), example)
-	}
-	if name == "" {
-		name = p.cfg.Name
-	}
-	profile := sshtunnel.Relay(via, host, port, name)
-	profile.TLS = true
-	return profile, nil
-}
-
 // leave sets how a provider leaves this network: through the proxy and the jump hosts
 // that were asked for. jump is in the words of sshtunnel.ParseJump. A person is told,
 // since what is in the way has a say in whether a tunnel works.

@@ -165,7 +165,7 @@ func TestTheRelayKeepsStrangersOut(t *testing.T) {
 
 func TestAServerThatCannotProtectANameIsNotDialled(t *testing.T) {
 	p := &sshtunnel.Provider{
-		Profile: sshtunnel.Pinggy(), Access: &sshtunnel.Access{User: "ana", Password: "word"},
+		Profile: sshtunnel.Pinggy("", ""), Access: &sshtunnel.Access{User: "ana", Password: "word"},
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			t.Error("it is dialled")
 			return nil, errors.New("no")

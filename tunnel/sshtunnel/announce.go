@@ -34,8 +34,10 @@ const (
 // else is said. It is safe for use by the goroutines of both streams.
 type transcript struct {
 	announce Announce
+	secret   string        // what may not be repeated: a token. Set before the first text
 	found    chan struct{} // closed when url is decided
 	refused  chan struct{} // closed when a reason has been given
+	hopeless chan struct{} // closed when a known refusal, and then nothing, has come in place of a URL
 
 	mu      sync.Mutex // guards what follows
 	streams [2]lineReader
@@ -46,21 +48,28 @@ type transcript struct {
 	stopped bool
 	settle  *time.Timer
 	notices []string
-	reason  string // the last line that began with wire.ErrorPrefix
-	last    string // the last line
+	heard   func(string) // gets the notices, once the tunnel is open; nil: they wait
+	reason  string       // the last line that began with wire.ErrorPrefix
+	last    string       // the last line
+	refusal *Refusal     // the last that a line held
+	refuser string       // that line
+	told    bool         // refused is closed
+	given   bool         // hopeless is closed
+	moved   *url.URL     // the address that the service has given since
 }
 
 func newTranscript(a Announce) *transcript {
 	if a.Settle == 0 {
 		a.Settle = 300 * time.Millisecond
 	}
-	return &transcript{announce: a, found: make(chan struct{}), refused: make(chan struct{})}
+	return &transcript{announce: a, found: make(chan struct{}), refused: make(chan struct{}), hopeless: make(chan struct{})}
 }
 
 // write takes what one of the streams (0: output, 1: errors) said. A line counts
 // when it is complete, or when nothing follows for the time of Settle: half a URL is
 // a URL, too.
 func (t *transcript) write(stream int, p []byte) {
+	defer t.pass()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.decided { // a flood that has no URL in its first 64 KiB has none
@@ -82,6 +91,7 @@ func (t *transcript) write(stream int, p []byte) {
 
 // end says that a stream has ended: its last line is complete.
 func (t *transcript) end(stream int) {
+	defer t.pass()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.streams[stream].flush(t.line)
@@ -89,13 +99,18 @@ func (t *transcript) end(stream int) {
 
 // settled is called when the session has been silent.
 func (t *transcript) settled() {
+	defer t.pass()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.streams {
 		t.streams[i].flush(t.line)
 	}
-	if t.url != nil {
+	switch {
+	case t.url != nil:
 		t.decide()
+	case t.refusal != nil && !t.given:
+		t.given = true
+		close(t.hopeless)
 	}
 }
 
@@ -119,16 +134,21 @@ func (t *transcript) decide() {
 
 // line takes one clean line. The lock is held.
 func (t *transcript) line(line string) {
-	line = strings.TrimSpace(line)
-	if line == "" {
+	line = strings.Join(strings.Fields(line), " ") // a picture of blanks could pass for another line
+	if t.secret != "" {
+		line = strings.ReplaceAll(line, t.secret, "…")
+	}
+	if line == "" || drawn(line) {
 		return
 	}
 	t.last = clip(line, maxNotice)
 	if reason, ok := strings.CutPrefix(line, wire.ErrorPrefix); ok && reason != "" {
-		if t.reason == "" {
-			close(t.refused)
-		}
 		t.reason = clip(reason, maxNotice)
+		t.tell()
+	}
+	if r := t.announce.refusal(line); r != nil {
+		t.refusal, t.refuser = r, t.last
+		t.tell()
 	}
 	if t.candidates(line) {
 		return
@@ -139,41 +159,100 @@ func (t *transcript) line(line string) {
 	}
 }
 
+// tell says that a reason has been given. The lock is held.
+func (t *transcript) tell() {
+	if !t.told {
+		t.told = true
+		close(t.refused)
+	}
+}
+
+// refusal finds what a line means, nil for nothing in particular.
+func (a Announce) refusal(line string) *Refusal {
+	line = strings.ToLower(line)
+	for i, r := range a.Refusals {
+		if r.Contains != "" && strings.Contains(line, r.Contains) {
+			return &a.Refusals[i]
+		}
+	}
+	return nil
+}
+
+// drawn reports a line without a letter or a digit: the edge of a box, a row of a QR
+// code.
+func drawn(line string) bool {
+	return !strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+}
+
 // candidates looks for a URL in a line, and reports whether the line is nothing but
 // the announcement. The lock is held.
 func (t *transcript) candidates(line string) bool {
-	text, alone := line, false
-	if t.announce.Prefix != "" {
-		var ok bool
-		if text, ok = strings.CutPrefix(line, t.announce.Prefix); !ok {
-			return false
-		}
-		alone = true
-	}
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`"'<>()[]{}|,;`, r) }) {
+	text, score := t.announce.where(line)
+	only := false
+	for _, word := range strings.FieldsFunc(text, between) {
 		u := publicURL(word)
 		if u == nil || slices.Contains(t.announce.Ignore, u.Hostname()) {
 			continue
 		}
-		score := scoreFound
+		got := score
 		if u.Scheme == "https" {
-			score += scoreHTTPS
+			got += scoreHTTPS
 		}
-		if strings.TrimSpace(text) == word {
-			alone = true
-			score += scoreAlone
+		if strings.TrimFunc(text, between) == word {
+			got += scoreAlone
+			only = true
 		}
-		if t.announce.Prefix != "" {
-			score = scoreBest
-		}
-		if score > t.score && !t.decided {
+		t.candidate(u, min(got, scoreBest), line)
+	}
+	return only && t.url != nil
+}
+
+// candidate takes one URL. The lock is held.
+func (t *transcript) candidate(u *url.URL, score int, line string) {
+	switch {
+	case !t.decided:
+		if score > t.score {
 			t.url, t.score = u, score
 		}
 		if score == scoreBest {
 			t.decide()
 		}
+	case t.announce.Moved != "" && strings.Contains(line, t.announce.Moved) && u.Hostname() != t.url.Hostname():
+		t.moved = u
 	}
-	return alone && t.score > 0
+}
+
+// where gives the part of a line in which a URL is looked for, and the score of one
+// that is found there.
+func (a Announce) where(line string) (text string, score int) {
+	switch {
+	case a.Prefix != "":
+		text, ok := strings.CutPrefix(line, a.Prefix)
+		if !ok {
+			return "", 0
+		}
+		return text, scoreBest
+	case a.Pattern != nil:
+		found := a.Pattern.FindStringSubmatch(line)
+		if found == nil {
+			return "", 0
+		}
+		text = found[0]
+		if len(found) > 1 && found[1] != "" {
+			text = found[1]
+		}
+		if !strings.Contains(text, "://") { // a host
+			text = "https://" + text
+		}
+		return text, scoreFound
+	}
+	return line, scoreFound
+}
+
+// between reports what stands between words, and around them: blanks, brackets, the
+// lines of a box.
+func between(r rune) bool {
+	return unicode.IsSpace(r) || strings.ContainsRune(`"'<>()[]{}|,;`, r) || r >= 0x2500 && r <= 0x259f
 }
 
 // publicURL reads the address of a tunnel: http or https, a host that is a name or
@@ -228,6 +307,27 @@ func (t *transcript) takeNotices() []string {
 	return said
 }
 
+// passOn has what is said from now on given to f, which may be nil.
+func (t *transcript) passOn(f func(string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard = f
+}
+
+// pass gives away what has been said, where somebody wants it at once. The lock is
+// not held.
+func (t *transcript) pass() {
+	t.mu.Lock()
+	heard, said := t.heard, []string(nil)
+	if heard != nil {
+		said, t.notices = t.notices, nil
+	}
+	t.mu.Unlock()
+	for _, line := range said {
+		heard(line)
+	}
+}
+
 // note adds a line of our own, or a banner.
 func (t *transcript) note(text string) {
 	var r lineReader
@@ -235,6 +335,21 @@ func (t *transcript) note(text string) {
 	defer t.mu.Unlock()
 	r.write([]byte(text), t.line)
 	r.flush(t.line)
+}
+
+// newAddress gives the address that the service has moved the tunnel to, or nil.
+func (t *transcript) newAddress() *url.URL {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.moved
+}
+
+// known gives what the service's words mean, and the words; nil where they mean
+// nothing in particular.
+func (t *transcript) known() (*Refusal, string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refusal, t.refuser
 }
 
 // words is why the service ended or refused, as far as it said so.

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/slackdev/slackdev/tunnel/wire"
 )
 
 // Profile says how one kind of SSH server forwards: what `ssh -R` would be told on
@@ -18,7 +17,6 @@ type Profile struct {
 	Name string // the word that --via takes
 	Host string // of the SSH server
 	Port int    // of the SSH server; 0: 22
-	User string
 
 	// AltPort is another port of the same server, for networks that do not let the
 	// first one pass: it is tried as well when that takes long, and at once when it
@@ -26,31 +24,56 @@ type Profile struct {
 	// otherwise show one of his own for a name of which nothing is known. 0: none.
 	AltPort int
 
+	User  string
+	Token Token // a secret that goes in front of User, with a plus sign between them; empty: none
+
+	// UserAgain is the User of every Open after one that succeeded, where the service
+	// takes over what our dead tunnel still holds when it is told so; empty: User.
+	UserAgain string
+
 	// TLS: SSH goes inside TLS there, with a certificate for Host.
 	TLS bool
 
 	// AnyKey: the server takes any key and knows its users by it, or wants none.
 	// It is shown our own key alone, and an empty password where it asks for one.
-	AnyKey bool
+	AnyKey  bool
+	KeyHint string // what to do when it refuses the key; {key} is the file of our public key. May be empty
 
 	Bind     string // the bind address to ask for, sent as it is: a name, an address, "" for all of the server's addresses
 	BindPort int    // the port to ask for; 0: the server chooses
 	Hint     string // what to type when the server refuses that; may be empty
 
+	// Named: Bind is the name, or the whole host, that the public URL should have.
+	// See Provider.Renamed.
+	Named bool
+
 	// Session is opened after login; its text is read for the URL, for reasons and
 	// for notices.
 	Session Session
-	Command string // for SessionExec
+	Exec    string // the command of a SessionExec
 
 	Announce Announce
-	// NameFromURL: the first label of the URL's host is the name that Bind would
-	// ask for, so that the next Open asks for the name that this one got.
+	// NameFromURL: where the server gave another name than Bind, the first label of
+	// the URL's host, the next Open asks for that one.
 	NameFromURL bool
 	// Guards: the server can protect a name (see Access).
 	Guards bool
 	// KeepPort: the next Open asks for the port that this one got.
 	KeepPort bool
 }
+
+// Token is a secret that a service takes as a part of its user's name. It prints as
+// an ellipsis.
+type Token string
+
+// String gives an ellipsis.
+func (Token) String() string { return "…" }
+
+// GoString gives an ellipsis, too.
+func (Token) GoString() string { return `"…"` }
+
+// MarshalText gives the same, for logs.
+func (Token) MarshalText() ([]byte, error) { return []byte("…"), nil }
 
 // Session says which session a Profile opens.
 type Session int
@@ -59,7 +82,7 @@ type Session int
 const (
 	SessionNone  Session = iota
 	SessionShell         // for the text that the service prints; its end is the tunnel's end
-	SessionExec          // one command, whose end means nothing: see SSHD
+	SessionExec          // one command; its text is read, its end means nothing: see SSHD
 )
 
 // Announce says how the public URL is known. Exactly one of URL, Forward and
@@ -69,9 +92,25 @@ type Announce struct {
 	Forward bool     // it is http://HOST:PORT, with the SSH server's host and the port that was answered
 
 	// Otherwise it is in the session's text.
-	Prefix string        // only in a line that begins with this, and then the first is right
-	Ignore []string      // hosts whose URLs mean something else: the service's own pages
-	Settle time.Duration // how long a URL waits for a better one (https, alone on its line); 0: 300 ms
+	Prefix  string         // only in a line that begins with this, and then the first is right
+	Pattern *regexp.Regexp // only what this finds in a line: its first group, or else the whole of it
+	Ignore  []string       // hosts whose URLs mean something else: the service's own pages
+	Settle  time.Duration  // how long a URL waits for a better one (https, alone on its line); 0: 300 ms
+
+	// Moved: a later line that holds this and another host's URL says that the
+	// service has given the tunnel a new address. That ends the tunnel.
+	Moved string
+
+	Refusals []Refusal // what the text may mean besides; the first that fits counts
+}
+
+// Refusal is what a service's own words mean, for a person who has to do something
+// about it. It counts when the service gives no URL, and when it ends the tunnel.
+type Refusal struct {
+	Contains string // a part of a line, in lower case
+	Means    string
+	Hint     string // what to do, may be empty
+	Final    bool   // asking again will not help; otherwise it may, later
 }
 
 // addr is host:port of the SSH server.
@@ -102,42 +141,62 @@ func (p Profile) at(addr string) Profile {
 // fromSession reports whether the URL has to be read from the session.
 func (p Profile) fromSession() bool { return p.Announce.URL == nil && !p.Announce.Forward }
 
-// Relay is slackdev's own relay, embedded or self-hosted. name is the wanted name,
-// or empty for one that the relay gives.
-func Relay(via, host string, port int, name string) Profile {
-	return Profile{
-		Name: via, Host: host, Port: port, User: "slackdev", AnyKey: true,
-		Bind: name, BindPort: 80,
-		Session:     SessionShell,
-		Announce:    Announce{Prefix: wire.URLPrefix},
-		NameFromURL: true, Guards: true,
+// userName is the name to log in with, the token included.
+func (p Profile) userName() string {
+	switch {
+	case p.Token == "":
+		return p.User
+	case p.User == "":
+		return string(p.Token)
 	}
+	return string(p.Token) + "+" + p.User
 }
 
-// SSHD is any OpenSSH server. The forward is asked for on all of its addresses;
-// GatewayPorts in its sshd_config decides whether it gives more than loopback.
-//
-// The command does nothing but begin: sshd turns its Nagle algorithm off when a
-// session begins, and without one holds each first answer back for 40 ms.
-func SSHD(via string, to Target) Profile {
-	return Profile{
-		Name: via, Host: to.Host, Port: to.Port, User: to.User,
-		Session: SessionExec, Command: "true",
-		Announce: Announce{Forward: true},
-		KeepPort: true,
+// gives reports whether host is what was asked for by name: that host, or one whose
+// first label is the name, with the user's name before or behind it on some servers.
+func gives(host, name string) bool {
+	if name == "" {
+		return false
 	}
+	name, host = strings.ToLower(name), strings.ToLower(host)
+	label, _, _ := strings.Cut(host, ".")
+	return host == name || label == name || strings.HasPrefix(label, name+"-") || strings.HasSuffix(label, "-"+name)
 }
 
-// Pinggy is pinggy.io: `ssh -p 443 -T -R0:localhost:3000 http@a.pinggy.io`. It takes
-// the kind of tunnel as the user's name, ignores the port, and prints both URLs.
-func Pinggy() Profile {
-	return Profile{
-		Name: "pinggy", Host: "a.pinggy.io", Port: 443, User: "http", AnyKey: true,
-		Session: SessionShell,
-		Announce: Announce{
-			Ignore: []string{"pinggy.io", "www.pinggy.io", "dashboard.pinggy.io", "docs.pinggy.io"},
-		},
+// Command is the ssh command that the profile equals, for a shell: app is HOST:PORT of
+// the local app. Without a terminal (-T), since a service's text is for lines, not for
+// a screen; and without a command whose text nobody reads, since ssh would end with it.
+// A token stands in it as the variable that holds it.
+func (p Profile) Command(app string) string {
+	words := []string{"ssh"}
+	if p.Port != 0 && p.Port != 22 {
+		words = append(words, "-p", strconv.Itoa(p.Port))
 	}
+	silent := p.Session == SessionNone || p.Session == SessionExec && !p.fromSession()
+	if silent {
+		words = append(words, "-N")
+	} else {
+		words = append(words, "-T")
+	}
+	bind := p.Bind
+	if strings.Contains(bind, ":") {
+		bind = "[" + bind + "]"
+	}
+	words = append(words, "-o", "ExitOnForwardFailure=yes", "-R", shellQuote(fmt.Sprintf("%s:%d:%s", bind, p.BindPort, app)))
+	to := p.Host
+	if p.User != "" {
+		to = p.User + "@" + to
+	}
+	if p.Token != "" {
+		to = `"$` + TokenVariable + `+` + to + `"` // neither part has a character that is special between these quotes
+	} else {
+		to = shellQuote(to)
+	}
+	words = append(words, to)
+	if p.Session == SessionExec && !silent {
+		words = append(words, shellQuote(p.Exec))
+	}
+	return strings.Join(words, " ")
 }
 
 // Target is an SSH server as a person writes it.

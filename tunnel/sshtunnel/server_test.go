@@ -25,6 +25,8 @@ type fakeServer struct {
 	session func(ch ssh.Channel, command string)
 	// deaf: requests get no answer (a dead peer, once logged in).
 	deaf func() bool
+	// opens is how the server names what it forwards.
+	opens wire.ForwardedOpen
 
 	mu     sync.Mutex
 	logins []*serverConn
@@ -54,7 +56,7 @@ func newKey(tb testing.TB) ssh.Signer {
 
 // newFakeServer takes any key. It is stopped with the test.
 func newFakeServer(tb testing.TB) *fakeServer {
-	s := &fakeServer{tb: tb, key: newKey(tb), joined: make(chan *serverConn, 16)}
+	s := &fakeServer{tb: tb, key: newKey(tb), joined: make(chan *serverConn, 16), opens: wire.ForwardedOpen{Addr: "a-name", Port: 443}}
 	s.config = &ssh.ServerConfig{
 		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil },
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // patience is how long a server that has refused a forward may take to say why.
 const patience = time.Second
+
+// opening is what fails when a service refuses in its session, not the forward.
+const opening = "open a tunnel"
 
 // session is the session of a tunnel: where a service talks to its user.
 type session struct {
@@ -36,7 +40,7 @@ func (s *session) run() {
 		t.end(s.err)
 		return
 	}
-	t.end(withWords(fmt.Errorf("%s has ended the session", t.profile.addr()), t.text))
+	t.end(t.text.because(fmt.Errorf("%s has ended the session", t.profile.addr())))
 }
 
 // talk reads the session until its end. The two streams end together.
@@ -65,7 +69,7 @@ func (s *session) start(ch ssh.Channel) error {
 	p := s.tunnel.profile
 	request, payload := "shell", []byte(nil)
 	if p.Session == SessionExec {
-		request, payload = "exec", ssh.Marshal(struct{ Command string }{p.Command})
+		request, payload = "exec", ssh.Marshal(struct{ Command string }{p.Exec})
 	}
 	ok, err := ch.SendRequest(request, true, payload)
 	switch {
@@ -84,6 +88,9 @@ func (s *session) read(stream int, r io.Reader) {
 		n, err := r.Read(buf)
 		if n > 0 {
 			s.tunnel.text.write(stream, buf[:n])
+			if u := s.tunnel.text.newAddress(); u != nil {
+				s.tunnel.end(fmt.Errorf("%s has given the tunnel another address, %s", s.tunnel.profile.addr(), u))
+			}
 		}
 		if err != nil {
 			s.tunnel.text.end(stream)
@@ -98,6 +105,8 @@ func (s *session) awaitURL(ctx context.Context) (*url.URL, error) {
 	select {
 	case <-text.found:
 		return text.result(), nil
+	case <-text.hopeless:
+		return nil, text.refusedTo(opening, errors.New("no URL came"))
 	case <-s.ended:
 	}
 	text.settled() // nothing better will come
@@ -112,14 +121,23 @@ func (s *session) awaitURL(ctx context.Context) (*url.URL, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return nil, withWords(errors.New("the session ended before it told the URL"), text)
+	return nil, text.refusedTo(opening, errors.New("the session ended before it told the URL"))
 }
 
-// explain adds to a refusal what the session says about it.
+// explain adds to err, why there is no forward, what the session says about it. A
+// session that has ended already has ended the tunnel, and may know better why.
 func (s *session) explain(err error) error {
-	var refused *tunnel.RefusedError
-	if !errors.As(err, &refused) || s.tunnel.profile.Session != SessionShell {
+	if s.tunnel.profile.Session != SessionShell {
 		return err
+	}
+	var refused *tunnel.RefusedError
+	if !errors.As(err, &refused) {
+		select {
+		case <-s.ended:
+			return s.tunnel.text.refusedTo(opening, err)
+		default:
+			return err
+		}
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -128,14 +146,39 @@ func (s *session) explain(err error) error {
 	case <-s.ended:
 	case <-timer.C:
 	}
+	if known, _ := s.tunnel.text.known(); known != nil {
+		return s.tunnel.text.refusedTo(refused.Op, refused.Err)
+	}
 	refused.Err = withWords(refused.Err, s.tunnel.text)
 	return refused
+}
+
+// refusedTo makes err, why op failed, a refusal when the service's words are known to
+// be one. Otherwise it adds them.
+func (t *transcript) refusedTo(op string, err error) error {
+	r, line := t.known()
+	if r == nil {
+		return withWords(err, t)
+	}
+	return &tunnel.RefusedError{Op: op, Err: fmt.Errorf("%s; it says: %s", r.Means, quoted(line)), Hint: r.Hint, Later: !r.Final}
+}
+
+// because adds to err, why a tunnel ended, what the service's words mean. It is no
+// refusal: the next tunnel may well open.
+func (t *transcript) because(err error) error {
+	if r, line := t.known(); r != nil {
+		return fmt.Errorf("%w: %s; it says: %s", err, r.Means, quoted(line))
+	}
+	return withWords(err, t)
 }
 
 // withWords adds the service's last words to an error.
 func withWords(err error, text *transcript) error {
 	if words := text.words(); words != "" {
-		return fmt.Errorf("%w; it says: %s", err, words)
+		return fmt.Errorf("%w; it says: %s", err, quoted(words))
 	}
 	return err
 }
+
+// quoted marks where a stranger's words begin and end.
+func quoted(words string) string { return `"` + strings.ReplaceAll(words, `"`, "'") + `"` }

@@ -42,6 +42,14 @@ type Provider struct {
 	Dial  dial.Func
 	Roots *x509.CertPool // who may vouch for a server that speaks TLS; nil: the system's
 	Trace dial.Trace     // hears of the steps that are taken on top of Dial; may be nil
+	// Renamed hears, before Open returns, that the server gave another public address
+	// than the profile's Bind asked for by name. nil: nobody does.
+	Renamed func(asked string, got *url.URL)
+
+	// Heard gets what the server says once a tunnel is open, beside Tunnel.Notices: a
+	// line of hostile text, cleaned and bounded. It may be called by many goroutines,
+	// and must not block. nil: such lines wait for Notices.
+	Heard func(line string)
 
 	mu   sync.Mutex // guards what follows
 	held *holding   // nil before the first tunnel
@@ -102,6 +110,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 
 	profile := p.ask().at(addr)
 	text := newTranscript(profile.Announce)
+	text.secret = string(profile.Token)
 	login, err := p.login(ctx, l, text)
 	if err != nil {
 		_ = l.Close() // closed already where the handshake failed
@@ -118,6 +127,10 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 		return nil, context.Cause(ctx)
 	}
 	p.hold(t)
+	text.passOn(p.Heard)
+	if profile := p.Profile; p.Renamed != nil && profile.Named && profile.fromSession() && !gives(t.url.Hostname(), profile.Bind) {
+		p.Renamed(profile.Bind, t.url)
+	}
 	t.watch(p.KeepAlive)
 	return t, nil
 }
@@ -154,6 +167,9 @@ func (p *Provider) ask() Profile {
 	if h := p.held; h != nil && (h.refused.IsZero() || time.Since(h.refused) < holdFor) {
 		profile.Bind, profile.BindPort = h.bind, h.port
 	}
+	if p.held != nil && profile.UserAgain != "" {
+		profile.User = profile.UserAgain
+	}
 	return profile
 }
 
@@ -162,18 +178,19 @@ func (p *Provider) hold(t *Tunnel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held = &holding{bind: t.profile.Bind, port: t.profile.BindPort}
-	if p.Profile.NameFromURL && p.Profile.fromSession() && net.ParseIP(t.url.Hostname()) == nil {
-		p.held.bind, _, _ = strings.Cut(t.url.Hostname(), ".")
+	host := t.url.Hostname()
+	if p.Profile.NameFromURL && p.Profile.fromSession() && net.ParseIP(host) == nil && !gives(host, t.profile.Bind) {
+		p.held.bind, _, _ = strings.Cut(host, ".")
 	}
 	if p.Profile.KeepPort {
 		p.held.port = t.port
 	}
 }
 
-// refused takes the finality from a refusal of what we have had before.
+// refused takes the finality from a refusal of the name or port that we have had before.
 func (p *Provider) refused(err error) error {
 	var refused *tunnel.RefusedError
-	if !errors.As(err, &refused) {
+	if !errors.As(err, &refused) || refused.Later || refused.Op == opening {
 		return err
 	}
 	p.mu.Lock()
@@ -212,7 +229,7 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript) (*login
 	asked := false // for the user's identity: the host's has been checked
 	config := &ssh.ClientConfig{
 		Config: algorithms(),
-		User:   p.Profile.User,
+		User:   p.ask().userName(),
 		Auth:   p.auth(signers),
 		AuthCallback: func(*ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 			asked = true
@@ -239,7 +256,7 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript) (*login
 	case errors.As(err, &mismatch):
 		return nil, &tunnel.RefusedError{Op: "agree on algorithms", Err: mismatch}
 	case asked && !l.broke.Load(): // the server is there, and says no
-		return nil, p.authRefused(err, signers)
+		return nil, p.authRefused(withWords(err, text), signers)
 	}
 	return nil, err
 }
@@ -268,6 +285,8 @@ func (p *Provider) authRefused(err error, signers []ssh.Signer) error {
 	}
 	switch {
 	case p.Keys.Own == "":
+	case p.Profile.KeyHint != "":
+		refused.Hint = strings.ReplaceAll(p.Profile.KeyHint, "{key}", shellQuote(p.Keys.Own+".pub"))
 	case p.Profile.AnyKey: // and yet it did not take ours: somebody has a list
 		refused.Hint = "ask whoever runs it to let your key in:  cat " + shellQuote(p.Keys.Own+".pub")
 	default:

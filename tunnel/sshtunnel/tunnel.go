@@ -155,7 +155,7 @@ func (t *Tunnel) channels(chans <-chan ssh.NewChannel) {
 	}
 	err := fmt.Errorf("lost the connection to %s: %w", t.profile.addr(), t.conn.Wait())
 	<-t.session.ended // its last words are worth waiting for, and at hand
-	t.end(withWords(err, t.text))
+	t.end(t.text.because(err))
 	t.mu.Lock()
 	conns := make([]*Conn, 0, len(t.conns))
 	for c := range t.conns {

@@ -20,7 +20,7 @@ import (
 // Config is what slackdev was asked to do. Its zero value is not useful: Load it.
 type Config struct {
 	App              *url.URL   // the local app, nil when none was named: http or https, never with a trailing slash; or unix, with the absolute path of a socket
-	Via              string     // the tunnel: auto, embedded, none, a service's name, or a relay://, ssh:// or sish:// address
+	Via              string     // the tunnel: one of Services, the name of one of Providers, or an address: see ViaSchemes
 	Name             string     // the public name, a DNS label
 	Tunnels          []NamedApp // more apps, each with a public name of its own
 	Routes           []NamedApp // apps for what is below a path of any tunnel
@@ -43,6 +43,9 @@ type Config struct {
 	RelayCA          string     // absolute path of a file of certificates, "" without
 	Hosts            []string   // names besides the loopback ones under which the local API answers, lower case
 	SecretFile       string     // absolute path of a file of signing secrets, "" without
+	PinggyFile       string     // absolute path of the file that holds the token for Pinggy, "" without: see PinggyToken
+
+	Providers map[string]Provider // that the files describe, by name
 
 	AllowIP  []netip.Prefix // from where the public name may be visited, nil: from anywhere
 	AuthFile string         // absolute path of a file with USER:PASSWORD for the public name, "" without (see BasicAuth)
@@ -53,6 +56,9 @@ type Config struct {
 	env     Env
 	dotenv  map[string]string
 	origins map[string]Origin
+	places  map[string]string // where in a file, with its column, or as origins
+	layers  map[string]int    // which of the layers a value came from, counted from the weakest
+	layer   int               // that is being read
 }
 
 // Origin says where a value came from, for a person: a file with its line, a
@@ -92,7 +98,7 @@ func Load(env Env, given map[string]string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{Project: project, env: env, origins: map[string]Origin{}}
+	c := &Config{Project: project, env: env, origins: map[string]Origin{}, places: map[string]string{}, layers: map[string]int{}}
 	if err := c.loadDefaults(); err != nil {
 		return nil, err
 	}
@@ -166,6 +172,7 @@ func (c *Config) loadDefaults() error {
 }
 
 func (c *Config) loadFiles() error {
+	c.layer++
 	if dir, err := c.env.ConfigDir(); err == nil { // without a home there is no user's file
 		if err := c.loadYAML(filepath.Join(dir, userFile), false); err != nil {
 			return err
@@ -174,6 +181,7 @@ func (c *Config) loadFiles() error {
 	if c.Project.File == "" {
 		return nil
 	}
+	c.layer++
 	return c.loadYAML(c.Project.File, true)
 }
 
@@ -181,10 +189,13 @@ func (c *Config) loadFiles() error {
 // one, the environment beats the file; a variable that is set but empty counts as unset,
 // since that is how one is switched off in most shells and CI systems.
 func (c *Config) loadVariables() error {
+	dotenv := c.layer + 1
+	c.layer += 2
 	for _, o := range options() {
 		name := variable(o.key)
 		text, origin, base := c.env.Getenv(name), Origin(name), c.env.Dir
-		if text == "" {
+		fromFile := text == ""
+		if fromFile {
 			text, origin, base = c.dotenv[name], Origin(name+" (.env)"), c.Project.Dir
 		}
 		if text == "" {
@@ -193,11 +204,15 @@ func (c *Config) loadVariables() error {
 		if err := c.put(o, text, base, origin); err != nil {
 			return err
 		}
+		if fromFile {
+			c.layers[o.key] = dotenv
+		}
 	}
 	return nil
 }
 
 func (c *Config) loadGiven(given map[string]string) error {
+	c.layer++
 	for _, o := range options() {
 		text, ok := given[o.key]
 		if !ok {
@@ -224,8 +239,13 @@ func (c *Config) put(o option, text, base string, origin Origin) error {
 		}
 		return located(err, where)
 	}
-	c.origins[o.key] = origin
+	c.came(o.key, origin, string(origin))
 	return nil
+}
+
+// came notes where the value of an option is from.
+func (c *Config) came(key string, origin Origin, where string) {
+	c.origins[key], c.places[key], c.layers[key] = origin, where, c.layer
 }
 
 // located gives err a place, and keeps its hint.
@@ -240,8 +260,10 @@ func located(err error, where string) *Error {
 // check looks at what no option can see by itself.
 func (c *Config) check() error {
 	// Not a regular file is fine: the shell's  <(pass show slack)  is a pipe.
-	if info, err := os.Stat(c.SecretFile); c.SecretFile != "" && err == nil && info.Mode().IsRegular() && exposed(info) {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("other users of this machine can read %s: chmod 600 it", c.SecretFile))
+	for _, file := range []string{c.SecretFile, c.PinggyFile} {
+		if info, err := os.Stat(file); file != "" && err == nil && info.Mode().IsRegular() && exposed(info) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("other users of this machine can read %s: chmod 600 it", file))
+		}
 	}
 	c.checkAuthFile()
 	if !loopback(c.Local) && len(c.Hosts) == 0 {
@@ -250,6 +272,9 @@ func (c *Config) check() error {
 			Problem: fmt.Sprintf("%s is not an address of this machine alone, and whoever reaches it reaches your recorded requests", c.Local),
 			Hint:    "stay on 127.0.0.1 and forward the port, or name the hosts that may ask with  --hosts NAME",
 		}
+	}
+	if err := c.checkVia(); err != nil {
+		return err
 	}
 	return c.checkTunnels()
 }

@@ -110,6 +110,9 @@ func (y *yamlFile) entry(key, value *yaml.Node) error {
 		}
 		return nil // the rules themselves: package mock reads them
 	}
+	if key.Value == keyProviders {
+		return y.loadProviders(value)
+	}
 	for _, o := range options() {
 		if o.key == key.Value {
 			return y.set(o, value)
@@ -149,7 +152,7 @@ func (y *yamlFile) set(o option, value *yaml.Node) error {
 		e.Problem = o.key + ": " + e.Problem
 		return e
 	}
-	y.config.origins[o.key] = Origin(fmt.Sprintf("%s:%d", y.path, value.Line))
+	y.config.came(o.key, Origin(fmt.Sprintf("%s:%d", y.path, value.Line)), where)
 	return nil
 }
 
@@ -157,10 +160,14 @@ func hintForKey(key string) string {
 	if strings.Contains(strings.ToLower(key), "secret") && near.Distance(clip(key), "signing_secret_file") > 3 {
 		return "secrets stay out of this file: put  SLACK_SIGNING_SECRET=…  into .env, or name a file with  signing_secret_file"
 	}
+	if strings.Contains(strings.ToLower(key), "token") && near.Distance(clip(key), "pinggy_token_file") > 3 {
+		return "tokens stay out of this file: put  " + PinggyVariable + "=…  into .env, or name a file with  pinggy_token_file"
+	}
 	var keys []string
 	for _, o := range options() {
 		keys = append(keys, o.key)
 	}
+	keys = append(keys, keyProviders)
 	return didYouMean(strings.ReplaceAll(key, "-", "_"), keys)
 }
 

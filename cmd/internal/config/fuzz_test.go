@@ -11,13 +11,13 @@ import (
 func FuzzAFileOfOptionsIsReadOrPlaced(f *testing.F) {
 	for _, s := range []string{
 		"", "# only\n", "---\n", "...\n", "keep: 1MiB\nhosts: [a.example]\n", "a: &a [*a]\nb: *a\n", "<<: {keep: 1k}\n", "keep: !!binary aGk=\n",
-		"\tkeep: x\n", "? [a]\n: b\n", "keep: 1\n---\nkeep: 2\n", "rules:\n- {}\n", "\xef\xbb\xbfvia: none\n", "\xff",
+		"\tkeep: x\n", "? [a]\n: b\n", "keep: 1\n---\nkeep: 2\n", "rules:\n- {}\n", "providers:\n  a: {host: b, pattern: '('}\n  b: &x {host: c}\n  c: *x\n", "\xef\xbb\xbfvia: none\n", "\xff",
 	} {
 		f.Add([]byte(s))
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c := &Config{origins: map[string]Origin{}}
+		c := &Config{origins: map[string]Origin{}, places: map[string]string{}, layers: map[string]int{}}
 		path := filepath.Join(dir, projectFile)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)

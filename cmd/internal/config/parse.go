@@ -69,33 +69,6 @@ func checkPort(text string, least int) error {
 	return nil
 }
 
-// parseVia checks the form alone: whether somebody is there shows when it is dialled.
-func parseVia(text string) (string, error) {
-	words := []string{"auto", "embedded", "none", "pinggy", "localhost.run", "serveo"}
-	if slices.Contains(words, text) {
-		return text, nil
-	}
-	scheme, _, found := strings.Cut(text, "://")
-	if !found {
-		return "", wrong(didYouMean(text, words), "%q is not a way to tunnel", clip(text))
-	}
-	schemes := []string{"relay", "relay+tls", "ssh", "sish"}
-	if !slices.Contains(schemes, scheme) {
-		return "", wrong("the forms are  relay://HOST  relay+tls://HOST  ssh://[USER@]HOST[:PORT]  sish://HOST", "%q is not a way to tunnel", clip(scheme+"://"))
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" {
-		return "", wrong("for example  --via "+scheme+"://relay.example.org", "the tunnel's address has no host")
-	}
-	if _, has := u.User.Password(); has {
-		return "", wrong("slackdev logs in with keys: from the agent, from ~/.ssh, or its own", "a password does not belong in the tunnel's address")
-	}
-	if err := checkPort(u.Port(), 1); u.Port() != "" && err != nil {
-		return "", err
-	}
-	return text, nil
-}
-
 // parseName checks a DNS label: the name becomes one.
 func parseName(text string) (string, error) {
 	name := strings.ToLower(strings.TrimSpace(text))

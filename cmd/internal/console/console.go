@@ -34,6 +34,7 @@ type Console struct {
 	mu     sync.Mutex // guards the rest, and that lines are not mixed
 	totals totals
 	said   map[string]bool   // troubles and notices that need no repeating
+	told   map[string]bool   // what services have said
 	faults map[string]string // of each app, by name, the last one that was told with what to do
 	lanes  map[string]*lane  // the tunnels, by name
 	path   string            // where Slack posts, for a new URL
@@ -78,16 +79,15 @@ func (c *Console) Healed(key, text string) {
 	c.print(c.stamp() + "  " + c.paint(green, "● "+clean(text)) + "\n")
 }
 
-// Notice says something that needs no answer, such as what a service told in its
-// banner; the same text only once.
+// Notice says something that needs no answer; the same text only once.
 func (c *Console) Notice(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.notice(text)
 }
 
-// noticeLimit is how many different notices are told: a service that talks without
-// end is not listened to.
+// noticeLimit is how many different notices are told, of ours and of services: one
+// that talks without end is not listened to.
 const noticeLimit = 100
 
 func (c *Console) notice(text string) {
@@ -97,6 +97,35 @@ func (c *Console) notice(text string) {
 			continue
 		}
 		c.print(strings.Repeat(" ", titleColumn) + c.paint(faint, line) + "\n")
+	}
+}
+
+// Heard says what a tunnel's service has said, beside its Status.
+func (c *Console) Heard(service, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard(service, text)
+}
+
+// heard says what a tunnel's service has said: each line begins with its name and has
+// no more columns than the terminal, so that nothing of it can pass for a line of ours;
+// the same line only once, and only so many.
+func (c *Console) heard(service, text string) {
+	limit := 200
+	if c.Width > 0 {
+		limit = max(1, min(limit, c.Width-titleColumn-1))
+	}
+	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
+		line = strings.TrimSpace(clean(masked(strings.TrimRight(line, "\r\n"))))
+		said := cut(clean(service)+": "+line, limit)
+		if line == "" || c.told[said] || len(c.told) >= noticeLimit {
+			continue
+		}
+		if c.told == nil {
+			c.told = map[string]bool{}
+		}
+		c.told[said] = true
+		c.print(strings.Repeat(" ", titleColumn) + c.paint(faint, said) + "\n")
 	}
 }
 

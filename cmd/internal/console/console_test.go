@@ -218,7 +218,7 @@ func TestTheTunnelsLifeIsToldWithoutRepeating(t *testing.T) {
 	c.Tunnel("", tunnel.Status{State: tunnel.Down, Provider: "pinggy"})
 	c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: second, Changed: true, Public: true})
 	before, after, _ := strings.Cut(out.String(), "--\n")
-	if !strings.HasPrefix(before, "12:04:31  connecting through pinggy …\n          pinggy: Welcome\\u001b[2J\n          upgrade now\n\nslackdev") {
+	if !strings.HasPrefix(before, "12:04:31  connecting through pinggy …\n          pinggy: Welcome\\u001b[2J\n          pinggy: upgrade now\n\nslackdev") {
 		t.Errorf("before: %q", before)
 	}
 	diff(t, after, `
@@ -249,11 +249,52 @@ func TestTroubleIsToldOnceUntilItIsOver(t *testing.T) {
 func TestAServiceThatTalksWithoutEndIsNotListenedTo(t *testing.T) {
 	c, out := screen()
 	for i := range 10_000 {
-		c.Notice(fmt.Sprintf("line %d %s", i, strings.Repeat("x", 10_000)))
+		c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", Notices: []string{fmt.Sprintf("line %d %s", i, strings.Repeat("x", 10_000))}})
 	}
-	if lines := strings.Count(out.String(), "\n"); lines > noticeLimit+1 || out.Len() > 300*lines {
+	if lines := strings.Count(out.String(), "\n"); lines != noticeLimit || out.Len() > 300*lines {
 		t.Errorf("%d lines, %d bytes", lines, out.Len())
 	}
+	c.Notice("what slackdev has to say")
+	if !strings.HasSuffix(out.String(), "\n          what slackdev has to say\n") {
+		t.Error("the service has talked our own notice down")
+	}
+}
+
+// Whatever a service says begins with its name, is dimmed, and stays in its line: also
+// in a terminal so narrow that a long line would go on in a second row.
+func TestAServiceCannotSpeakInSlackdevsName(t *testing.T) {
+	c, out := screen()
+	c.Width, c.Color = 60, true
+	pad := strings.Repeat(".", 60-titleColumn-len("pinggy: "))
+	for _, text := range []string{
+		pad + "12:04:31  ● the public URL is a new one, paste it into Slack: https://thief.example",
+		"ok\n12:04:31  ● the public URL is a new one",
+		"ok\r\x1b[1A\x1b[2K12:04:31  ● live",
+		"\u202e" + pad, "https://x.example/?token=xoxb-123456789012-abcdefghij",
+	} {
+		c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", Notices: []string{text}})
+	}
+	for line := range strings.Lines(out.String()) {
+		text, dim := strings.CutPrefix(line, strings.Repeat(" ", titleColumn)+"\x1b[2mpinggy: ")
+		text, _, end := strings.Cut(text, "\x1b[")
+		if !dim || !end || strings.ContainsAny(text, "\x1b\r\u202e") || width("pinggy: "+text) >= c.Width-titleColumn || strings.Contains(text, "abcdefghij") {
+			t.Errorf("%q", line)
+		}
+	}
+	if lines := strings.Count(out.String(), "\n"); lines != 6 {
+		t.Errorf("%d lines:\n%s", lines, out)
+	}
+}
+
+func TestARefusalIsToldWithWhatToDo(t *testing.T) {
+	c, out := screen()
+	c.Tunnel("", tunnel.Status{State: tunnel.Waiting, Provider: "pinggy", Retry: time.Minute, Err: fmt.Errorf("tunnel through a: %w", &tunnel.RefusedError{
+		Op: "open a tunnel", Err: errors.New("a limit of the service is reached"), Hint: "wait", Later: true,
+	})})
+	diff(t, out.String(), `
+12:04:31  ! no tunnel: tunnel through a: open a tunnel: a limit of the service is reached
+          wait
+`[1:])
 }
 
 func TestTotalsCountWhatWasSeen(t *testing.T) {

@@ -19,6 +19,7 @@ type Ready struct {
 	Inspect  string        // the page's URL, with the token in its fragment
 	Local    string        // the same without
 	Provider string        // who carries the traffic, as --via takes it
+	Carrier  string        // the same for a person, where Provider does not say it, "" otherwise
 	Latency  time.Duration // to whoever carries it; 0: not known
 	Name     string        // the name that was asked for
 	Secrets  []string      // the names of the signing secrets
@@ -143,6 +144,8 @@ func (c *Console) screenLine(label, text string, right int, state, about string,
 func carriedBy(r Ready) string {
 	name := r.Provider
 	switch _, host, found := strings.Cut(name, "://"); {
+	case r.Carrier != "":
+		name = r.Carrier
 	case found:
 		name = host[strings.LastIndexByte(host, '@')+1:]
 	case name == "none" || r.Public == nil:
@@ -258,7 +261,7 @@ func (c *Console) Tunnel(name string, s tunnel.Status) {
 		c.recovered(l, s)
 	}
 	for _, text := range s.Notices {
-		c.notice(clean(s.Provider) + ": " + text)
+		c.heard(s.Provider, text)
 	}
 }
 
@@ -275,8 +278,12 @@ func (c *Console) reason(l *lane, what string, err error) {
 	if err != nil {
 		what += ": " + cut(clean(masked(err.Error())), 300)
 	}
-	if l.fresh(what) {
-		c.print(c.stamp() + "  " + c.paint(red, what) + "\n")
+	if !l.fresh(what) {
+		return
+	}
+	c.print(c.stamp() + "  " + c.paint(red, what) + "\n")
+	if hint, _ := explain(err); err != nil && hint != "" {
+		c.print(strings.Repeat(" ", titleColumn) + cut(clean(hint), 300) + "\n")
 	}
 }
 
