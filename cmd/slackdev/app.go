@@ -48,6 +48,9 @@ type app struct {
 	secrets []slack.Secret
 	access  *sshtunnel.Access // who may use the public name; nil: everybody
 
+	password string                                                    // for the SSH server, or empty
+	person   func(context.Context, sshtunnel.Question) (string, error) // a person at the terminal; nil: nobody is there
+
 	store   closingStore
 	journal *inspector.Journal
 	rules   *mock.Rules
@@ -75,16 +78,17 @@ type closingStore interface {
 
 // options are what `tunnel` and `demo` decide besides the configuration.
 type options struct {
-	json    bool
-	pageDir string // serve the page from this folder
-	log     *slog.Logger
-	secrets []slack.Secret // in place of the configured ones
-	access  *sshtunnel.Access
+	json     bool
+	pageDir  string // serve the page from this folder
+	log      *slog.Logger
+	secrets  []slack.Secret // in place of the configured ones
+	access   *sshtunnel.Access
+	password string // for the SSH server; empty: it is asked for
 }
 
 // newApp makes the parts and joins them. It opens the history and the local port.
 func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) (_ *app, err error) {
-	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, screen: newScreen(env, cfg, o.json), live: make(chan struct{}), entrances: entrances(cfg)}
+	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, password: o.password, person: asker(env), screen: newScreen(env, cfg, o.json), live: make(chan struct{}), entrances: entrances(cfg)}
 	a.apps = a.upstreams()
 	defer func() {
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -34,6 +33,9 @@ type providers struct {
 	heard  func(service, text string)            // tells a person what a service says
 	warn   func(key, text, hint string)          // tells a person what is not as it was asked for
 	access *sshtunnel.Access                     // who may use the name; nil: everybody
+
+	ask      func(context.Context, sshtunnel.Question) (string, error) // asks a person; nil: nobody is there
+	password string                                                    // from --password-fd, or empty
 
 	// What the tunnels of one process have in common.
 	relay  *relayHere
@@ -75,39 +77,27 @@ func (p *providers) choose() (tunnel.Provider, error) {
 
 // ssh gives the provider of a profile.
 func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
-	provider, err := p.client(profile)
+	provider, jump, err := p.client(profile)
 	if err != nil {
 		return nil, err
 	}
-	return provider, p.leave(provider, p.cfg.Jump)
+	provider.Access, provider.Password = p.access, p.password
+	return provider, p.leave(provider, jump)
 }
 
-// client logs in with this user's keys and known hosts.
-func (p *providers) client(profile sshtunnel.Profile) (*sshtunnel.Provider, error) {
-	data, err := p.env.DataDir()
-	if err != nil {
-		return nil, err
-	}
+// client logs in with this user's keys, known hosts and ssh_config, which may say that
+// the way leads through other hosts.
+func (p *providers) client(profile sshtunnel.Profile) (_ *sshtunnel.Provider, jump string, err error) {
 	provider := &sshtunnel.Provider{
 		Profile: profile,
-		Keys:    sshtunnel.Keys{Agent: p.env.Getenv("SSH_AUTH_SOCK"), Own: filepath.Join(data, "id_ed25519")},
-		Hosts: sshtunnel.Hosts{
-			Own: filepath.Join(data, "known_hosts"),
-			FirstUse: func(u sshtunnel.FirstUse) {
-				p.notice(fmt.Sprintf("first use of %s: its host key is %s %s, kept in %s", u.Host, u.Type, u.Fingerprint, u.File))
-			},
-		},
-		Access:  p.access,
 		Log:     p.log,
 		Renamed: p.renamed,
 		Heard:   func(line string) { p.heard(profile.Name, line) },
 	}
-	if home := p.env.Home(); home != "" {
-		folder := filepath.Join(home, ".ssh")
-		provider.Keys.Files = sshtunnel.DefaultKeyFiles(folder)
-		provider.Hosts.Files = []string{filepath.Join(folder, "known_hosts"), filepath.Join(folder, "known_hosts2")}
+	if jump, err = p.identify(provider); err != nil {
+		return nil, "", err
 	}
-	return provider, nil
+	return provider, jump, nil
 }
 
 // embedded gives a provider whose relay runs in this process.

@@ -93,6 +93,7 @@ type program struct {
 	cmd      *exec.Cmd
 	out, err *stream
 	reader   *os.File      // our end of its stdout
+	keys     *os.File      // of its terminal; nil: it has none
 	ended    chan struct{} // closed when it has ended; status is known then
 	status   error
 }
@@ -121,7 +122,7 @@ func (s *stage) startProgram(ts *testscript.TestScript, args []string) error {
 	for len(args) > 0 && regexp.MustCompile(`^[A-Z_]+=`).MatchString(args[0]) {
 		env, args = append(env, args[0]), args[1:]
 	}
-	p, err := s.launch(name, ts.MkAbs("."), env, args)
+	p, err := s.launch(name, ts.MkAbs("."), env, args, nil)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,8 @@ func passedOn(ts *testscript.TestScript) []string {
 }
 
 // launch starts the program. It needs no more help: its streams fill, and ended closes.
-func (s *stage) launch(name, dir string, env, args []string) (*program, error) {
+// With a terminal it reads from that, and what a person would see there is in NAME.err.
+func (s *stage) launch(name, dir string, env, args []string, tty *terminal) (*program, error) {
 	path, err := exec.LookPath("slackdev")
 	if err != nil {
 		return nil, err
@@ -183,19 +185,29 @@ func (s *stage) launch(name, dir string, env, args []string) (*program, error) {
 	defer writer.Close()
 	p.reader = reader
 	p.cmd.Stdout, p.cmd.Stderr = writer, p.err
+	if tty != nil {
+		tty.attach(p.cmd)
+		p.keys = tty.ours
+	}
 	if err := p.cmd.Start(); err != nil {
 		reader.Close()
 		return nil, err
 	}
 	var copying sync.WaitGroup
+	if tty != nil {
+		_ = tty.theirs.Close() // now the program alone has it
+		copying.Go(func() {
+			_, _ = io.Copy(p.err, tty.ours) // it ends with the program
+		})
+	}
 	copying.Go(func() {
 		_, _ = io.Copy(p.out, reader) // it ends with the program, or with hang-up
 		p.out.end()
 	})
 	go func() { // it has ended when p.ended is closed, which the script's end waits for
 		p.status = p.cmd.Wait()
-		p.err.end()
 		copying.Wait()
+		p.err.end()
 		reader.Close()
 		close(p.ended)
 	}()

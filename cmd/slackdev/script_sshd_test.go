@@ -29,7 +29,8 @@ type sshServer struct {
 	work sync.WaitGroup // the accepting, and each sshd
 }
 
-// startSSHD is  sshd NAME:  NAME, in capitals, is its address, ssh://USER@127.0.0.1:PORT.
+// startSSHD is  sshd NAME:  NAME, in capitals, is its address, ssh://USER@127.0.0.1:PORT;
+// NAME_HOST, NAME_PORT and NAME_USER are parts of it.
 // Nobody may log in until sshd-allow.
 func (s *stage) startSSHD(ts *testscript.TestScript, args []string) error {
 	if len(args) != 1 {
@@ -63,6 +64,8 @@ func (s *stage) startSSHD(ts *testscript.TestScript, args []string) error {
 	s.servers[args[0]] = server
 	ts.Setenv(strings.ToUpper(args[0]), fmt.Sprintf("ssh://%s@%s", me.Username, server.l.Addr()))
 	ts.Setenv(strings.ToUpper(args[0])+"_HOST", server.l.Addr().String())
+	ts.Setenv(strings.ToUpper(args[0])+"_PORT", fmt.Sprint(server.l.Addr().(*net.TCPAddr).Port))
+	ts.Setenv(strings.ToUpper(args[0])+"_USER", me.Username)
 	return nil
 }
 

@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 //   - certificate, await-certificate, shake-until, speak-tls: TLS in front (script_tls_test.go)
 //   - proxy, proxy-asked, tls: what stands between (script_ways_test.go)
 //   - service, service-asked: a public tunnel service (script_service_test.go)
+//   - terminal, type, echoes: a person at a terminal (script_terminal_test.go)
 //   - write, take-port, newer-format, private: files and ports (script_files_test.go)
 func TestScripts(t *testing.T) {
 	folders, err := filepath.Glob("testdata/script/*")
@@ -80,6 +81,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"app": (*stage).startApp, "port": (*stage).reservePort, "app-saw": (*stage).appSaw, "app-request": (*stage).appRequest, "app-release": (*stage).appRelease,
 		"start": (*stage).startProgram, "end": (*stage).endProgram, "kill9": (*stage).killProgram, "signal": (*stage).signalProgram, "exited": (*stage).exitedProgram,
 		"hang-up": (*stage).hangUp, "exits": (*stage).exits, "keep": (*stage).keepOutput, "until": (*stage).until, "wait-for": (*stage).waitFor,
+		"terminal": (*stage).startOnTerminal, "type": (*stage).typeKeys, "echoes": (*stage).checkEcho,
 		"slack-post": (*stage).slackPost, "answer": (*stage).awaitAnswer, "trickle": (*stage).trickle, "trickle-end": (*stage).trickleEnd, "flood-headers": (*stage).floodHeaders,
 		"json": (*stage).matchJSON, "json-get": (*stage).getJSON, "json-contract": (*stage).checkContract,
 		"sshd": (*stage).startSSHD, "sshd-allow": (*stage).allowKey, "sshd-rekey": (*stage).changeHostKey,
@@ -103,9 +105,18 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return commands
 }
 
-// scriptCondition knows [sshd]: there is an OpenSSH server on this machine.
+// scriptCondition knows [sshd]: there is an OpenSSH server on this machine, and
+// [terminals]: a test can make one.
 func scriptCondition(name string) (bool, error) {
-	if name != "sshd" {
+	switch name {
+	case "terminals":
+		tty, err := newTerminal()
+		if err == nil {
+			tty.close()
+		}
+		return err == nil, nil
+	case "sshd":
+	default:
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
 	_, err := sshdPath()
@@ -136,7 +147,7 @@ type stageKey struct{}
 // script's whole environment cannot be asked for. start can set others.
 func passedNames() []string {
 	return []string{
-		"HOME", "PATH", "TMPDIR", "USER", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "GORACE", "GOCOVERDIR",
+		"HOME", "PATH", "TMPDIR", "USER", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "SSH_AUTH_SOCK", "GORACE", "GOCOVERDIR",
 		"SLACKDEV_LOCAL", "SLACKDEV_VIA", "SLACK_SIGNING_SECRET", "NO_COLOR", "TERM",
 	}
 }

@@ -84,9 +84,6 @@ func (p *providers) sshd(via string) (sshtunnel.Profile, error) {
 	if err != nil {
 		return sshtunnel.Profile{}, usage(err, "slackdev tunnel 3000 --via ssh://user@host:22")
 	}
-	if to.User == "" {
-		to.User = p.env.User
-	}
 	return sshtunnel.SSHD(via, to), nil
 }
 
@@ -95,9 +92,6 @@ func (p *providers) sish(via, rest string) (sshtunnel.Profile, error) {
 	to, err := sshtunnel.ParseTarget("ssh://" + address)
 	if err != nil {
 		return sshtunnel.Profile{}, usage(fmt.Errorf("--via %s: the form is sish://[USER@]HOST[:PORT][/NAME]", via), "slackdev tunnel 3000 --via sish://tuns.sh")
-	}
-	if to.User == "" {
-		to.User = p.env.User
 	}
 	return sshtunnel.Sish(via, to, p.cfg.Name), nil
 }
@@ -141,11 +135,8 @@ func (p *providers) own(via string) (sshtunnel.Profile, error) {
 		KeepPort: described.BindPort == 0,
 		Announce: sshtunnel.Announce{URL: described.Address(p.cfg.Name), Pattern: described.Pattern, Refusals: sshtunnel.CommonRefusals()},
 	}
-	if profile.User == "" {
-		profile.User = p.env.User
-		if described.AnyKey {
-			profile.User = "slackdev"
-		}
+	if profile.User == "" && described.AnyKey {
+		profile.User = "slackdev"
 	}
 	switch described.Session {
 	case config.SessionShell:

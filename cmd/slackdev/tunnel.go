@@ -12,6 +12,7 @@ import (
 func tunnelCommand(env config.Env) *cobra.Command {
 	var o options
 	var debug bool
+	var passwordFD int
 	cmd := &cobra.Command{
 		Use:   "tunnel PORT|URL [NAME=PORT|URL]…",
 		Short: "Give the app on this machine a public address, and record what arrives",
@@ -48,6 +49,11 @@ Everything is recorded in one history.`,
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("password-fd") {
+				if o.password, err = readPassword(passwordFD); err != nil {
+					return err
+				}
+			}
 			o.log, o.access = logger(env, debug), rules
 			a, err := newApp(cmd.Context(), env, cfg, o)
 			if err != nil {
@@ -66,6 +72,7 @@ Everything is recorded in one history.`,
 	_ = cmd.RegisterFlagCompletionFunc("via", completeVia(env)) // fails for a flag that is not there
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what happens as lines of JSON")
 	cmd.Flags().StringVar(&o.pageDir, "webui-dir", "", "serve the page from a `folder`, while it is being changed")
+	cmd.Flags().IntVar(&passwordFD, "password-fd", -1, "read the password for the SSH server from this `descriptor`: one line")
 	cmd.Flags().BoolVar(&debug, "debug", false, "log to standard error what slackdev does")
 	return cmd
 }

@@ -74,7 +74,7 @@ type arrivals struct {
 // open opens the entrances, and keeps a tunnel open behind each.
 func (a *app) open(ctx context.Context, g *errgroup.Group) error {
 	p := providers{
-		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, warn: a.screen.trouble, heard: a.screen.heard, access: a.access,
+		env: a.env, cfg: a.cfg, log: a.log, notice: a.screen.notice, warn: a.screen.trouble, heard: a.screen.heard, access: a.access, ask: a.person, password: a.password,
 		relay: &relayHere{}, choice: newChoice(),
 		start: func(run func(context.Context) error) { g.Go(func() error { return run(ctx) }) },
 	}

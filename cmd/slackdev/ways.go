@@ -15,9 +15,13 @@ import (
 )
 
 // leave sets how a provider leaves this network: through the proxy and the jump hosts
-// that were asked for. jump is in the words of sshtunnel.ParseJump. A person is told,
-// since what is in the way has a say in whether a tunnel works.
-func (p *providers) leave(provider *sshtunnel.Provider, jump string) error {
+// that were asked for. configured are those of the ssh_config, which --jump beats. A
+// person is told, since what is in the way has a say in whether a tunnel works.
+func (p *providers) leave(provider *sshtunnel.Provider, configured string) error {
+	jump, from := p.cfg.Jump, string(p.cfg.Origin("jump"))
+	if jump == "" {
+		jump, from = configured, "ProxyJump"
+	}
 	proxies, err := p.cfg.Proxies()
 	if err != nil {
 		return err
@@ -28,7 +32,7 @@ func (p *providers) leave(provider *sshtunnel.Provider, jump string) error {
 	out, first := (&dial.Dialer{Proxy: proxies.For}).DialContext, provider.Addr()
 	hops, err := sshtunnel.NewJump(jump, p.hop)
 	if err != nil {
-		return usage(fmt.Errorf("%s: %w", p.cfg.Origin("jump"), err), "slackdev tunnel 3000 … --jump me@bastion.example.org")
+		return usage(fmt.Errorf("%s: %w", from, err), "slackdev tunnel 3000 … --jump me@bastion.example.org")
 	}
 	if hops != nil {
 		hops.Dial, hops.Log = out, p.log
@@ -42,17 +46,13 @@ func (p *providers) leave(provider *sshtunnel.Provider, jump string) error {
 	return nil
 }
 
-// hop says how a jump host is logged in to: with the keys and the known hosts that
-// every other server gets.
+// hop says how a jump host is logged in to: as every other server is.
 func (p *providers) hop(to sshtunnel.Target) (sshtunnel.Hop, error) {
-	if to.User == "" {
-		to.User = p.env.User
-	}
-	login, err := p.client(sshtunnel.SSHD(to.Host, to))
+	login, via, err := p.client(sshtunnel.SSHD(to.Host, to))
 	if err != nil {
 		return sshtunnel.Hop{}, err
 	}
-	return sshtunnel.Hop{Login: login}, nil
+	return sshtunnel.Hop{Login: login, Via: via}, nil
 }
 
 // roots are those who may vouch for a relay with TLS: the system's, and those that

@@ -1,10 +1,16 @@
 package sshtunnel
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
+
+// minRSABits is the least size of an RSA key, a host's or the user's. OpenSSH's default
+// is 1024, which nobody should sign with any more.
+const minRSABits = 2048
 
 // algorithms is what we offer: of what x/crypto has, only what current OpenSSH
 // enables by default, without SHA-1. AES-GCM comes first because it is two to three
@@ -19,6 +25,7 @@ func algorithms() ssh.Config {
 			ssh.KeyExchangeECDHP521,
 			ssh.KeyExchangeDH16SHA512,
 			ssh.KeyExchangeDH14SHA256,
+			ssh.KeyExchangeDHGEXSHA256,
 		},
 		Ciphers: []string{
 			ssh.CipherAES128GCM,
@@ -76,10 +83,41 @@ func preferKnown(known []string) []string {
 	return order
 }
 
-// forKey is the algorithms with which a host can show that it has this very key.
-func forKey(key ssh.PublicKey) []string {
-	if key.Type() == ssh.KeyAlgoRSA {
+// forKey is the algorithms with which a host can show that it has a key of this type.
+func forKey(kind string) []string {
+	if kind == ssh.KeyAlgoRSA {
 		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 	}
-	return []string{key.Type()}
+	return []string{kind}
+}
+
+// chooseAlgorithms applies a HostKeyAlgorithms of ssh_config to the algorithms that we
+// would ask for: a list in their place, or after + a list to add (ours has all that we
+// take), after - one of patterns to take away, after ^ one to put first. What we do not
+// take is left out, also where it is asked for.
+func chooseAlgorithms(spec string, ours []string) ([]string, error) {
+	all := append(certAlgorithms(), hostKeyAlgorithms()...)
+	list := strings.TrimLeft(spec, "+-^")
+	wanted := slices.DeleteFunc(strings.Split(list, ","), func(name string) bool { return !slices.Contains(all, name) })
+	switch spec[:len(spec)-len(list)] {
+	case "+":
+		wanted = append(slices.Clone(ours), wanted...)
+	case "-":
+		wanted = slices.DeleteFunc(slices.Clone(ours), func(name string) bool { return matchList(name, list) > 0 })
+	case "^":
+		wanted = append(wanted, ours...)
+	case "":
+	default:
+		return nil, fmt.Errorf("%q begins with more than one of + - ^", spec)
+	}
+	if len(wanted) == 0 {
+		return nil, fmt.Errorf("%q leaves none of what slackdev takes: %s", spec, strings.Join(all, ", "))
+	}
+	var once []string
+	for _, name := range wanted {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once, nil
 }

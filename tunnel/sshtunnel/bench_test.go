@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -29,7 +30,9 @@ func barePair(b *testing.B) (near, far ssh.Channel) {
 	}
 	l := newLink(c)
 	b.Cleanup(func() { _ = l.Close() })
-	in, err := p.login(b.Context(), l, newTranscript(Announce{}))
+	ctx, clock, cancel := newStopwatch(b.Context(), time.Minute, time.Minute)
+	b.Cleanup(cancel)
+	in, err := p.login(ctx, l, newTranscript(Announce{}), clock)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,10 +1,13 @@
 package sshtunnel
 
 import (
+	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io/fs"
@@ -15,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/slackdev/slackdev/tunnel"
@@ -108,8 +112,44 @@ func writeKey(t *testing.T, file string, key any, passphrase string) ssh.PublicK
 	return signer.PublicKey()
 }
 
-func TestKeysAreOfferedInOrder(t *testing.T) {
-	dir := t.TempDir()
+// anybody is a desk at which somebody types always the same, and is counted.
+func anybody(types string, asked *[]string) *desk {
+	d := &desk{memory: new(memory), clock: &stopwatch{timer: time.NewTimer(time.Hour)}}
+	if types != "" {
+		d.ask = func(_ context.Context, q Question) (string, error) {
+			if asked != nil {
+				*asked = append(*asked, q.Text)
+			}
+			return types, nil
+		}
+	}
+	return d
+}
+
+func fingerprints(list []offer) []string {
+	var out []string
+	for _, o := range list {
+		kind := ""
+		if strings.Contains(o.signer.PublicKey().Type(), "-cert-") {
+			kind = " certificate"
+		}
+		out = append(out, ssh.FingerprintSHA256(plainKey(o.signer.PublicKey()))+kind)
+	}
+	return out
+}
+
+// keyRig is a folder of keys, certificates for some of them, and an agent. Its names are
+// the fingerprints of keys.
+type keyRig struct {
+	dir, socket                string
+	ec, rsa, named, agent, own string
+}
+
+func (r *keyRig) file(name string) string { return filepath.Join(r.dir, name) }
+
+func newKeyRig(t *testing.T) *keyRig {
+	t.Helper()
+	r := &keyRig{dir: t.TempDir()}
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -118,76 +158,155 @@ func TestKeysAreOfferedInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ecPublic := writeKey(t, filepath.Join(dir, "id_ecdsa"), ec, "open sesame")
-	rsaPublic := writeKey(t, filepath.Join(dir, "id_rsa"), rsaKey, "")
-	own, err := OwnKey(filepath.Join(dir, "own"))
+	_, inAgent, _ := ed25519.GenerateKey(rand.Reader)
+	_, named, _ := ed25519.GenerateKey(rand.Reader)
+	r.ec = ssh.FingerprintSHA256(writeKey(t, r.file("id_ecdsa"), ec, "open sesame"))
+	r.rsa = ssh.FingerprintSHA256(writeKey(t, r.file("id_rsa"), rsaKey, ""))
+	namedPublic := writeKey(t, r.file("named"), named, "")
+	r.named = ssh.FingerprintSHA256(namedPublic)
+	agentSigner, err := ssh.NewSignerFromKey(inAgent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket := serveAgent(t, rsaKey)
-	given := newKey(t)
-	all := Keys{Signers: []ssh.Signer{given}, Agent: socket, Files: DefaultKeyFiles(dir), Own: filepath.Join(dir, "own")}
-	sesame := all
-	sesame.Passphrase = func(string) ([]byte, error) { return []byte("open sesame"), nil }
-	wrong := all
-	wrong.Passphrase = func(string) ([]byte, error) { return []byte("wrong"), nil }
-	dead := all
-	dead.Agent = filepath.Join(dir, "no such socket")
+	r.agent = ssh.FingerprintSHA256(agentSigner.PublicKey())
+	writeText(t, r.file("agents.pub"), string(ssh.MarshalAuthorizedKey(agentSigner.PublicKey())))
+	authority := newKey(t)
+	certify := func(key ssh.PublicKey, change func(*ssh.Certificate)) string {
+		cert := &ssh.Certificate{Key: key, CertType: ssh.UserCert, ValidPrincipals: []string{"x"}, ValidBefore: ssh.CertTimeInfinity}
+		if change != nil {
+			change(cert)
+		}
+		if err := cert.SignCert(rand.Reader, authority); err != nil {
+			t.Fatal(err)
+		}
+		return string(ssh.MarshalAuthorizedKey(cert))
+	}
+	writeText(t, r.file("agent-cert.pub"), certify(agentSigner.PublicKey(), nil))
+	writeText(t, r.file("old-cert.pub"), certify(namedPublic, func(c *ssh.Certificate) { c.ValidBefore = 1 }))
+	writeText(t, r.file("host-cert.pub"), certify(namedPublic, func(c *ssh.Certificate) { c.CertType = ssh.HostCert }))
+	writeText(t, r.file("stray-cert.pub"), certify(newKey(t).PublicKey(), nil))
+	writeKey(t, r.file("certified"), rsaKey, "")
+	writeText(t, r.file("certified-cert.pub"), certify(mustPublic(t, rsaKey), nil))
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeKey(t, r.file("small"), small, "")
+	writeKey(t, r.file("open to all"), named, "")
+	if err := os.Chmod(r.file("open to all"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	own, err := OwnKey(r.file("own"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.own = ssh.FingerprintSHA256(own.PublicKey())
+	sk := base64.StdEncoding.EncodeToString(ssh.Marshal(struct{ Type, Key, Application string }{ssh.KeyAlgoSKED25519, strings.Repeat("k", 32), "ssh:"}))
+	writeText(t, r.file("id_sk.pub"), ssh.KeyAlgoSKED25519+" "+sk+" me\n")
+	writeText(t, r.file("id_sk"), "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+	writeText(t, r.file("nonsense"), "nonsense\n")
+	r.socket = serveAgent(t, rsaKey, inAgent)
+	return r
+}
 
+func TestKeysAreOfferedInOrder(t *testing.T) {
+	r := newKeyRig(t)
+	given := newKey(t)
+	givenID := ssh.FingerprintSHA256(given.PublicKey())
+	defaults := DefaultKeyFiles(r.dir)
 	for name, tc := range map[string]struct {
 		keys    Keys
 		anyKey  bool
-		want    []ssh.PublicKey
-		notices int
+		types   string // what somebody would answer; empty: nobody is there
+		want    []string
+		skipped []string // parts of the texts
 	}{
-		"a service that takes any key":   {all, true, []ssh.PublicKey{given.PublicKey(), own.PublicKey()}, 0},
-		"an encrypted file is named":     {all, false, []ssh.PublicKey{given.PublicKey(), rsaPublic, own.PublicKey()}, 1},
-		"a passphrase opens it":          {sesame, false, []ssh.PublicKey{given.PublicKey(), rsaPublic, ecPublic, own.PublicKey()}, 0},
-		"a wrong passphrase does not":    {wrong, false, []ssh.PublicKey{given.PublicKey(), rsaPublic, own.PublicKey()}, 1},
-		"an agent that is gone is named": {dead, false, []ssh.PublicKey{given.PublicKey(), rsaPublic, own.PublicKey()}, 2},
-		"no key at all":                  {Keys{}, false, nil, 0},
+		"all of them, with nobody there": {
+			keys: Keys{Signers: []ssh.Signer{given}, Agent: r.socket, Files: defaults, Own: r.file("own")},
+			want: []string{givenID, r.rsa, r.agent, r.own}, skipped: []string{"id_ecdsa skipped: it is encrypted; add it to your agent with  ssh-add "},
+		},
+		"with somebody there":   {keys: Keys{Agent: r.socket, Files: defaults, Own: r.file("own")}, types: "x", want: []string{r.rsa, r.agent, r.ec, r.own}},
+		"a named one is first":  {keys: Keys{Named: []string{r.file("named")}, Agent: r.socket, Files: defaults, Own: r.file("own")}, want: []string{r.named, r.rsa, r.agent, r.own}},
+		"identities only":       {keys: Keys{Named: []string{r.file("named"), r.file("id_rsa")}, Agent: r.socket, Only: true, Files: defaults, Own: r.file("own")}, want: []string{r.named, r.rsa}},
+		"only, but none named":  {keys: Keys{Agent: r.socket, Only: true, Files: defaults, Own: r.file("own")}, types: "x", want: []string{r.ec, r.rsa, r.own}},
+		"a key of the agent":    {keys: Keys{Named: []string{r.file("agents.pub")}, Agent: r.socket, Only: true}, want: []string{r.agent}},
+		"that, without .pub":    {keys: Keys{Named: []string{r.file("agents")}, Agent: r.socket, Only: true}, want: []string{r.agent}},
+		"a public half alone":   {keys: Keys{Named: []string{r.file("agents.pub")}}, skipped: []string{"public half of a key that the agent does not have"}},
+		"a certificate beside":  {keys: Keys{Named: []string{r.file("certified")}}, want: []string{r.rsa + " certificate", r.rsa}},
+		"a certificate, named":  {keys: Keys{Certificates: []string{r.file("agent-cert.pub")}, Agent: r.socket}, want: []string{r.rsa, r.agent + " certificate", r.agent}},
+		"one that has ended":    {keys: Keys{Named: []string{r.file("named")}, Certificates: []string{r.file("old-cert.pub")}}, want: []string{r.named}, skipped: []string{"the certificate ended at 1970-01-01"}},
+		"one for hosts":         {keys: Keys{Named: []string{r.file("named")}, Certificates: []string{r.file("host-cert.pub")}}, want: []string{r.named}, skipped: []string{"not for users"}},
+		"one of nobody":         {keys: Keys{Named: []string{r.file("named")}, Certificates: []string{r.file("stray-cert.pub")}}, want: []string{r.named}, skipped: []string{"its key is neither in a file nor in the agent"}},
+		"a small RSA key":       {keys: Keys{Named: []string{r.file("small"), r.file("named")}}, want: []string{r.named}, skipped: []string{"an RSA key of 1024 bits is not safe"}},
+		"a file open to others": {keys: Keys{Named: []string{r.file("open to all")}}, skipped: []string{"others can read it (mode 0644):  chmod 600 "}},
+		"a key in hardware":     {keys: Keys{Named: []string{r.file("id_sk")}}, skipped: []string{"it needs a security key; let your agent use it:  ssh-add "}},
+		"no key at all":         {keys: Keys{Named: []string{r.file("nonsense")}}, skipped: []string{"it cannot be read: no key found"}},
+		"an absent agent":       {keys: Keys{Named: []string{r.file("named")}, Agent: r.file("no socket")}, want: []string{r.named}, skipped: []string{"the SSH agent skipped"}},
+		"a service for anybody": {keys: Keys{Signers: []ssh.Signer{given}, Agent: r.socket, Files: defaults, Own: r.file("own")}, anyKey: true, want: []string{givenID, r.own}},
+		"and a key named":       {keys: Keys{Named: []string{r.file("named")}, Agent: r.socket, Files: defaults, Own: r.file("own")}, anyKey: true, want: []string{r.named, r.own}},
+		"none":                  {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list, notices, done, err := tc.keys.signers(t.Context(), tc.anyKey)
+			var asked []string
+			list, skipped, done, err := tc.keys.offers(t.Context(), tc.anyKey, anybody(tc.types, &asked))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer done()
-			var got, want []string
-			for _, s := range list {
-				got = append(got, ssh.FingerprintSHA256(s.PublicKey()))
-			}
-			for _, k := range tc.want {
-				want = append(want, ssh.FingerprintSHA256(k))
-			}
-			if d := cmp.Diff(want, got); d != "" {
+			if d := cmp.Diff(tc.want, fingerprints(list)); d != "" {
 				t.Errorf("keys (-want +got):\n%s", d)
 			}
-			if len(notices) != tc.notices {
-				t.Errorf("notices: got %q, want %d", notices, tc.notices)
+			if len(skipped) != len(tc.skipped) {
+				t.Errorf("skipped: got %q, want %q", skipped, tc.skipped)
 			}
-			for _, s := range list {
-				if s.PublicKey().Type() != ssh.KeyAlgoRSA {
+			for i, want := range tc.skipped {
+				if i < len(skipped) && !strings.Contains(skipped[i], want) {
+					t.Errorf("skipped: got %q, want %q", skipped[i], want)
+				}
+			}
+			if len(asked) != 0 {
+				t.Errorf("asked before any server wanted a key: %q", asked)
+			}
+			for _, o := range list {
+				if !strings.Contains(o.signer.PublicKey().Type(), "rsa") {
 					continue
 				}
-				if multi, ok := s.(ssh.MultiAlgorithmSigner); !ok || slices.Contains(multi.Algorithms(), ssh.KeyAlgoRSA) {
-					t.Error("an RSA key would sign with SHA-1")
+				if multi, ok := o.signer.(ssh.MultiAlgorithmSigner); !ok || slices.Contains(multi.Algorithms(), ssh.KeyAlgoRSA) {
+					t.Errorf("%s would sign with SHA-1", o)
 				}
 			}
 		})
 	}
 }
 
-// serveAgent is an SSH agent with one key.
-func serveAgent(t *testing.T, key any) string {
+func mustPublic(t *testing.T, key any) ssh.PublicKey {
+	t.Helper()
+	signer, err := ssh.NewSignerFromKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer.PublicKey()
+}
+
+func writeText(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveAgent is an SSH agent with some keys.
+func serveAgent(t *testing.T, keys ...any) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "agent") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	ring := agent.NewKeyring()
-	if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
-		t.Fatal(err)
+	for _, key := range keys {
+		if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	ln, err := net.Listen("unix", filepath.Join(dir, "s"))
 	if err != nil {
@@ -274,7 +393,6 @@ func TestHostsRefuse(t *testing.T) {
 		"a key of another kind":             {Hosts{Files: []string{known("kind", line(otherKind))}, Own: filepath.Join(dir, "own2")}, []string{"kind:1 has ecdsa-sha2-nistp256"}, "ssh-keygen -f "},
 		"a revoked key":                     {Hosts{Files: []string{known("revoked", "@revoked * "+string(ssh.MarshalAuthorizedKey(right)))}, Own: filepath.Join(dir, "own3")}, []string{"revoked"}, ""},
 		"nothing known, nowhere to keep it": {Hosts{}, []string{"nothing is known of this host", ssh.FingerprintSHA256(right)}, "ssh-keyscan -p "},
-		"a file that cannot be read":        {Hosts{Files: []string{known("broken", "host ssh-ed25519 !!!\n")}, Own: filepath.Join(dir, "own4")}, []string{"read known hosts", "broken:1"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := providerFor(t, s, SSHD("ssh://x", Target{User: "x"}), port)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -226,17 +225,6 @@ func TestJumpHostFaults(t *testing.T) {
 func setAddr(t testing.TB, p *sshtunnel.Provider, addr string) {
 	t.Helper()
 	p.Profile.Port = portIn(t, addr)
-}
-
-// configure adds a line, before the first start.
-func (s *sshd) configure(line string) {
-	s.t.Helper()
-	file := filepath.Join(s.dir, "config")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.write("config", line+"\n"+string(text))
 }
 
 // A jump host that dies is named, and passed again when it is back.

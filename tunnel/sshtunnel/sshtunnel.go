@@ -23,7 +23,6 @@ import (
 	"github.com/slackdev/slackdev/tunnel"
 	"github.com/slackdev/slackdev/tunnel/dial"
 	"github.com/slackdev/slackdev/tunnel/wire"
-	"golang.org/x/crypto/ssh"
 )
 
 // Provider opens tunnels as its Profile says. It remembers the name or the port that
@@ -35,8 +34,19 @@ type Provider struct {
 	Hosts     Hosts
 	KeepAlive KeepAlive
 	Access    *Access       // who may use the name; nil: everybody
-	Timeout   time.Duration // for one Open, from the first packet to the URL; 0: 15 s
+	Timeout   time.Duration // for one Open, from the first packet to the URL, without the time that a person takes to answer; 0: 15 s
 	Log       *slog.Logger  // nil: silence
+
+	// ConnectTimeout is for the part of Timeout in which the server shows who it is;
+	// 0: all of it.
+	ConnectTimeout time.Duration
+
+	// Ask puts a question to a person while Open logs in; nil: nobody is there. Answers
+	// are remembered for as long as the Provider lives. Once a tunnel has been open it
+	// is not called any more: whoever was there may have left.
+	Ask func(context.Context, Question) (string, error)
+	// Password is what to answer to the first question for one; empty: ask.
+	Password string
 
 	// Dial reaches the SSH server; nil: a dial.Dialer, which goes directly.
 	Dial  dial.Func
@@ -53,6 +63,9 @@ type Provider struct {
 
 	mu   sync.Mutex // guards what follows
 	held *holding   // nil before the first tunnel
+
+	handOver sync.Once // Password goes into the memory once: a wrong one is forgotten
+	memory   memory
 }
 
 var _ tunnel.Provider = (*Provider)(nil)
@@ -79,13 +92,13 @@ func (p *Provider) Addr() string { return p.Profile.addr() }
 // a refusal of what an earlier Open got is not one, since it heals when the server
 // notices that the earlier tunnel is dead.
 func (p *Provider) Open(ctx context.Context) (tunnel.Tunnel, error) {
-	timeout := p.Timeout
-	if timeout <= 0 {
-		timeout = 15 * time.Second
+	first := p.timeout()
+	if p.ConnectTimeout > 0 {
+		first = min(first, p.ConnectTimeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
+	ctx, clock, cancel := newStopwatch(ctx, first, p.timeout())
 	defer cancel()
-	t, err := p.open(ctx)
+	t, err := p.open(ctx, clock)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = cause // what it broke off says less
@@ -95,7 +108,14 @@ func (p *Provider) Open(ctx context.Context) (tunnel.Tunnel, error) {
 	return t, nil
 }
 
-func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
+func (p *Provider) timeout() time.Duration {
+	if p.Timeout <= 0 {
+		return 15 * time.Second
+	}
+	return p.Timeout
+}
+
+func (p *Provider) open(ctx context.Context, clock *stopwatch) (*Tunnel, error) {
 	if err := p.checkAccess(); err != nil {
 		return nil, err
 	}
@@ -111,7 +131,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 	profile := p.ask().at(addr)
 	text := newTranscript(profile.Announce)
 	text.secret = string(profile.Token)
-	login, err := p.login(ctx, l, text)
+	login, err := p.login(ctx, l, text, clock)
 	if err != nil {
 		_ = l.Close() // closed already where the handshake failed
 		return nil, err
@@ -126,6 +146,7 @@ func (p *Provider) open(ctx context.Context) (*Tunnel, error) {
 		_ = t.Close()
 		return nil, context.Cause(ctx)
 	}
+	p.memory.shutUp()
 	p.hold(t)
 	text.passOn(p.Heard)
 	if profile := p.Profile; p.Renamed != nil && profile.Named && profile.fromSession() && !gives(t.url.Hostname(), profile.Bind) {
@@ -202,103 +223,6 @@ func (p *Provider) refused(err error) error {
 		p.held.refused = time.Now()
 	}
 	return errors.New(refused.Error())
-}
-
-// login is an authenticated connection.
-type login struct {
-	conn  ssh.Conn
-	chans <-chan ssh.NewChannel
-	reqs  <-chan *ssh.Request
-}
-
-// login does the handshake: host key, then user.
-func (p *Provider) login(ctx context.Context, l *link, text *transcript) (*login, error) {
-	signers, notices, done, err := p.Keys.signers(ctx, p.Profile.AnyKey)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	for _, n := range notices {
-		text.note(n)
-	}
-	check, algos, err := p.Hosts.checker(p.Profile.addr())
-	if err != nil {
-		return nil, err
-	}
-	var hostRefused error
-	asked := false // for the user's identity: the host's has been checked
-	config := &ssh.ClientConfig{
-		Config: algorithms(),
-		User:   p.ask().userName(),
-		Auth:   p.auth(signers),
-		AuthCallback: func(*ssh.ClientAuthContext) (ssh.AuthMethod, error) {
-			asked = true
-			return nil, nil
-		},
-		HostKeyCallback: func(host string, remote net.Addr, key ssh.PublicKey) error {
-			hostRefused = check(host, remote, key)
-			return hostRefused
-		},
-		HostKeyAlgorithms: algos,
-		BannerCallback: func(banner string) error {
-			text.note(banner)
-			return nil
-		},
-		ClientVersion: wire.ClientVersion,
-	}
-	conn, chans, reqs, err := ssh.NewClientConn(l, p.Profile.addr(), config)
-	mismatch := (*ssh.AlgorithmNegotiationError)(nil)
-	switch {
-	case err == nil:
-		return &login{conn, chans, reqs}, nil
-	case hostRefused != nil:
-		return nil, hostRefused
-	case errors.As(err, &mismatch):
-		return nil, &tunnel.RefusedError{Op: "agree on algorithms", Err: mismatch}
-	case asked && !l.broke.Load(): // the server is there, and says no
-		return nil, p.authRefused(withWords(err, text), signers)
-	}
-	return nil, err
-}
-
-// auth is the ways to log in: keys, and where the server takes anybody, nothing.
-func (p *Provider) auth(signers []ssh.Signer) []ssh.AuthMethod {
-	var methods []ssh.AuthMethod
-	if len(signers) > 0 {
-		methods = append(methods, ssh.PublicKeys(signers...))
-	}
-	if p.Profile.AnyKey {
-		methods = append(methods,
-			ssh.KeyboardInteractive(func(_, _ string, questions []string, _ []bool) ([]string, error) {
-				return make([]string, len(questions)), nil
-			}),
-			ssh.Password(""))
-	}
-	return methods
-}
-
-// authRefused says who was refused, and how a key of ours could be let in.
-func (p *Provider) authRefused(err error, signers []ssh.Signer) error {
-	refused := &tunnel.RefusedError{Op: "log in as " + p.Profile.User, Err: err}
-	if len(signers) == 0 {
-		refused.Err = fmt.Errorf("no key to log in with: %w", err)
-	}
-	switch {
-	case p.Keys.Own == "":
-	case p.Profile.KeyHint != "":
-		refused.Hint = strings.ReplaceAll(p.Profile.KeyHint, "{key}", shellQuote(p.Keys.Own+".pub"))
-	case p.Profile.AnyKey: // and yet it did not take ours: somebody has a list
-		refused.Hint = "ask whoever runs it to let your key in:  cat " + shellQuote(p.Keys.Own+".pub")
-	default:
-		refused.Hint = fmt.Sprintf("ssh-copy-id -f -i %s -p %s %s",
-			shellQuote(p.Keys.Own+".pub"), portOf(p.Profile.addr()), shellQuote(p.Profile.User+"@"+p.Profile.Host))
-	}
-	return refused
-}
-
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr) // ours: it has one
-	return port
 }
 
 // forwardURL is where a plain sshd's forward can be reached.

@@ -41,6 +41,8 @@ type Config struct {
 	Proxy            string     // a proxy's URL without credentials, "none", or "" for what the environment says; see Proxies
 	Jump             string     // SSH hosts to go through, "none", or "" for what ssh_config says
 	RelayCA          string     // absolute path of a file of certificates, "" without
+	SSHConfig        string     // absolute path of the only ssh_config to read, "none", or "" for the user's and the system's
+	Identity         []string   // absolute paths of private keys to log in to SSH servers with
 	Hosts            []string   // names besides the loopback ones under which the local API answers, lower case
 	SecretFile       string     // absolute path of a file of signing secrets, "" without
 	PinggyFile       string     // absolute path of the file that holds the token for Pinggy, "" without: see PinggyToken

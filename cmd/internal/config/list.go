@@ -56,6 +56,14 @@ func tunnelOptions() []option {
 			set: func(c *Config, s, _ string) (err error) { c.Jump, err = parseJump(s); return },
 			get: func(c *Config) string { return c.Jump },
 		}, {
+			key: "ssh_config", short: "F", usage: "the `file` to read in place of ~/.ssh/config and the system's, or none",
+			set: func(c *Config, s, base string) (err error) { c.SSHConfig, err = parseSSHConfig(c, s, base); return },
+			get: func(c *Config) string { return c.SSHConfig },
+		}, {
+			key: "identity", list: true, usage: "a private key `file` to log in to the SSH server with; several with commas, or several times",
+			set: func(c *Config, s, base string) (err error) { c.Identity, err = parseIdentity(c, s, base); return },
+			get: func(c *Config) string { return strings.Join(c.Identity, ",") },
+		}, {
 			key: "relay_ca", usage: "a `file` of certificates that may vouch for a relay+tls:// relay, besides the system's",
 			set: func(c *Config, s, base string) (err error) { c.RelayCA, err = parseFile(s, base); return },
 			get: func(c *Config) string { return c.RelayCA },

@@ -28,7 +28,8 @@ type option struct {
 	key   string
 	usage string // `words` in backquotes name the value in the help
 	def   string
-	list  bool   // a file may give a list
+	short string // a letter for the flag; empty: none
+	list  bool   // a file may give a list, and a flag may come several times
 	pairs bool   // a file may give a mapping, too: its elements are KEY=VALUE
 	typed bool   // an argument, and not a flag
 	flag  bool   // a flag that needs no value
@@ -56,10 +57,26 @@ func AddFlags(flags *pflag.FlagSet, keys ...string) {
 			flags.Bool(o.flagName(), false, o.usage)
 		case o.each != "":
 			flags.StringArray(o.flagName(), nil, o.usage)
+		case o.list:
+			flags.VarP(new(commaList), o.flagName(), o.short, o.usage)
 		default:
-			flags.String(o.flagName(), o.def, o.usage)
+			flags.StringP(o.flagName(), o.short, o.def, o.usage)
 		}
 	}
+}
+
+// commaList is a flag that may come several times.
+type commaList string
+
+func (l *commaList) String() string { return string(*l) }
+func (l *commaList) Type() string   { return "string" }
+
+func (l *commaList) Set(text string) error {
+	if *l != "" {
+		text = string(*l) + "," + text
+	}
+	*l = commaList(text)
+	return nil
 }
 
 // Given collects what was typed as flags, for Load. See Arguments for the rest.
@@ -107,4 +124,31 @@ func parseStore(text, base string) (string, error) {
 		return text, nil
 	}
 	return parseFile(text, base)
+}
+
+func parseSSHConfig(c *Config, text, base string) (string, error) {
+	if text == "none" {
+		return text, nil
+	}
+	return parseFile(c.fromHome(text), base)
+}
+
+func parseIdentity(c *Config, text, base string) ([]string, error) {
+	var files []string
+	for name := range strings.SplitSeq(text, ",") {
+		file, err := parseFile(c.fromHome(strings.TrimSpace(name)), base)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// fromHome resolves ~/ where no shell has: names of keys are written so.
+func (c *Config) fromHome(text string) string {
+	if rest, ok := strings.CutPrefix(text, "~/"); ok && c.env.Home() != "" {
+		return filepath.Join(c.env.Home(), rest)
+	}
+	return text
 }
