@@ -12,15 +12,13 @@ import (
 	"time"
 )
 
-// Noticer is a Tunnel that passes on what its service says besides the URL.
-type Noticer interface {
-	// Notices gives what has been said since the last call, oldest first: hostile
-	// text, bounded, without control characters.
-	Notices() []string
-}
-
 // Keeper is a net.Listener that outlives any one tunnel. Run opens a tunnel, hands
 // its connections to Accept, and opens the next one when that one is lost, for ever.
+//
+// A lost tunnel is dialled again at once, then at most half a second apart for a
+// minute, then with pauses that grow to 15 s. When the machine has been asleep, a
+// tunnel that is a Prober has to show that it lives, and who waits tries at once. A
+// tunnel that is a Mover is replaced before it ends: both are served meanwhile.
 //
 // A Keeper is for one Run. Its methods are safe for use by many goroutines, except
 // that OnStatus comes before Run.
@@ -35,8 +33,10 @@ type Noticer interface {
 // be called in a loop for as long as Run runs.
 type Keeper struct {
 	Provider Provider
-	Log      *slog.Logger   // nil: silence
-	Jitter   func() float64 // in [0, 1), spreads the tries of many clients; nil: math/rand
+	GiveUp   time.Duration    // for how long there may be no tunnel, also at first, before Run fails; 0: for ever
+	Log      *slog.Logger     // nil: silence
+	Jitter   func() float64   // in [0, 1), spreads the tries of many clients; nil: math/rand
+	Wall     func() time.Time // shows when the machine was asleep; nil: the wall clock
 
 	onStatus func(Status)
 
@@ -68,6 +68,9 @@ func (k *Keeper) setup() {
 		}
 		if k.Jitter == nil {
 			k.Jitter = rand.Float64
+		}
+		if k.Wall == nil {
+			k.Wall = time.Now
 		}
 	})
 }
@@ -133,76 +136,6 @@ type publicAddr string
 func (publicAddr) Network() string  { return "tunnel" }
 func (a publicAddr) String() string { return string(a) }
 
-// Run keeps a tunnel open until the context ends or, after Close, the last accepted
-// connection is closed; then it returns nil. It fails only when the first open is
-// refused for good, with a *RefusedError: later refusals may heal (another network, a
-// restarted server), so they are announced and tried again, slowly.
-func (k *Keeper) Run(ctx context.Context) error {
-	k.setup()
-	defer close(k.over)
-	opening, stopOpening := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer stopOpening()
-	watch.Go(func() {
-		select {
-		case <-k.closed:
-			stopOpening()
-		case <-opening.Done():
-		}
-	})
-
-	plan := retryPlan{jitter: k.Jitter, since: time.Now()}
-	for opened := false; ; {
-		k.announce(Status{State: Connecting})
-		t, err := k.Provider.Open(opening)
-		switch refused := (*RefusedError)(nil); {
-		case err == nil && opening.Err() != nil:
-			err = t.Close() // too late: nobody waits for it any more
-			k.Log.Debug("tunnel opened too late", "err", err)
-		case err == nil:
-			opened = true
-			plan.up(time.Now())
-			err = k.serve(ctx, t)
-			plan.down(time.Now())
-			if opening.Err() == nil {
-				k.announce(Status{State: Down, Err: err, Notices: notices(t)})
-			}
-		case !opened && errors.As(err, &refused) && !refused.Later && opening.Err() == nil:
-			return err
-		}
-		if !k.pause(opening, &plan, err) {
-			return nil
-		}
-	}
-}
-
-// serve hands the tunnel's connections over until Accept fails, and says why it did.
-func (k *Keeper) serve(ctx context.Context, t Tunnel) error {
-	lost := make(chan struct{})
-	var closer sync.WaitGroup
-	defer closer.Wait()
-	defer close(lost)
-	closer.Go(func() {
-		select {
-		case <-ctx.Done():
-		case <-k.drained:
-		case <-lost:
-		}
-		if err := t.Close(); err != nil {
-			k.Log.Debug("tunnel closed", "err", err)
-		}
-	})
-	k.announceUp(t)
-	for {
-		c, err := t.Accept()
-		if err != nil {
-			return err
-		}
-		k.hand(ctx, c)
-	}
-}
-
 // hand gives one connection to Accept, or closes it when nobody will accept it.
 func (k *Keeper) hand(ctx context.Context, c net.Conn) {
 	k.mu.Lock()
@@ -265,60 +198,4 @@ func (c *keptConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return fmt.Errorf("close the outgoing half: %w", errors.ErrUnsupported)
-}
-
-// pause waits before the next try and reports whether there is to be one.
-func (k *Keeper) pause(ctx context.Context, plan *retryPlan, err error) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	refused := (*RefusedError)(nil)
-	delay := plan.next(time.Now(), errors.As(err, &refused))
-	if delay == 0 {
-		return true
-	}
-	k.Log.Info("tunnel waits", "err", err, "retry", delay)
-	k.announce(Status{State: Waiting, Err: err, Retry: delay})
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// announceUp tells of a new tunnel, and whether its address is new.
-func (k *Keeper) announceUp(t Tunnel) {
-	k.mu.Lock()
-	changed := k.url != nil && k.url.String() != t.URL().String()
-	first := k.url == nil
-	k.url = t.URL()
-	k.mu.Unlock()
-	k.announce(Status{State: Up, Changed: changed, Notices: notices(t)})
-	if first {
-		close(k.ready)
-	}
-}
-
-// announce completes the status and passes it on.
-func (k *Keeper) announce(s Status) {
-	k.mu.Lock()
-	s.URL = k.url
-	k.mu.Unlock()
-	s.Provider = k.Provider.Name()
-	s.Public = s.URL != nil && Public(s.URL)
-	k.Log.Debug("tunnel", "state", string(s.State), "provider", s.Provider, "err", s.Err)
-	if k.onStatus != nil {
-		k.onStatus(s)
-	}
-}
-
-// notices asks a tunnel for what its service has said.
-func notices(t Tunnel) []string {
-	if n, ok := t.(Noticer); ok {
-		return n.Notices()
-	}
-	return nil
 }

@@ -32,11 +32,15 @@ type fakeTunnel struct {
 
 func newFakeTunnel(t *testing.T, address string) *fakeTunnel {
 	t.Helper()
+	return &fakeTunnel{url: mustParse(address), conns: make(chan net.Conn), over: make(chan struct{})}
+}
+
+func mustParse(address string) *url.URL {
 	u, err := url.Parse(address)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	return &fakeTunnel{url: u, conns: make(chan net.Conn), over: make(chan struct{})}
+	return u
 }
 
 func (f *fakeTunnel) lose(err error) {
@@ -79,8 +83,8 @@ func (named) Name() string                                      { return "fake" 
 func (n named) Open(ctx context.Context) (tunnel.Tunnel, error) { return n.open(ctx) }
 
 // keep runs a Keeper over the provider. Its tries are not spread: each pause is the
-// shortest of its step.
-func keep(t *testing.T, open fakeProvider) *keeping {
+// shortest of its step. Each change is made to the Keeper before it runs.
+func keep(t *testing.T, open fakeProvider, changes ...func(*tunnel.Keeper)) *keeping {
 	ctx, cancel := context.WithCancel(t.Context())
 	n := -1
 	k := &keeping{
@@ -89,6 +93,9 @@ func keep(t *testing.T, open fakeProvider) *keeping {
 			Jitter:   func() float64 { return 0 },
 		},
 		err: make(chan error, 1), cancel: cancel,
+	}
+	for _, change := range changes {
+		change(k.Keeper)
 	}
 	began := time.Now()
 	k.OnStatus(func(s tunnel.Status) {
@@ -101,6 +108,9 @@ func keep(t *testing.T, open fakeProvider) *keeping {
 		}
 		if s.Retry != 0 {
 			line += fmt.Sprintf(" retry %v", s.Retry)
+		}
+		if s.State == tunnel.Up && s.Outage != 0 {
+			line += fmt.Sprintf(" after %v", s.Outage)
 		}
 		if s.Err != nil {
 			line += ": " + s.Err.Error()
@@ -159,7 +169,7 @@ func TestKeeperSaysWhatHappensInOrder(t *testing.T) {
 			"1m0.05s connecting name1.example", // at once
 			"1m0.05s waiting name1.example retry 50ms: connection refused",
 			"1m0.1s connecting name1.example",
-			"1m0.1s up name3.example changed | welcome",
+			"1m0.1s up name3.example changed after 50ms | welcome",
 		}
 		if d := cmp.Diff(want, k.log); d != "" {
 			t.Errorf("announced (-want +got):\n%s", d)

@@ -8,11 +8,11 @@ import "time"
 // itself, and services lock out who insists.
 const (
 	firstRetry   = 100 * time.Millisecond
-	quickRetry   = 500 * time.Millisecond // at most, while the outage is younger than quickFor
+	quickRetry   = 400 * time.Millisecond // at most, while the outage is younger than quickFor
 	quickFor     = time.Minute
 	slowRetry    = 15 * time.Second // at most, later
 	refusedRetry = 30 * time.Second // at most, after a refusal
-	steadyAfter  = 10 * time.Second // a tunnel that lived less long does not end the outage
+	steadyAfter  = 3 * time.Second  // a tunnel that lived less long does not end the outage
 )
 
 // retryPlan decides how long to wait. It is for one goroutine.
@@ -32,9 +32,13 @@ func (p *retryPlan) up(now time.Time) { p.upAt = now }
 // try comes at once; one that was not belongs to the outage before it, or a service
 // that takes us in and throws us out would be called without a pause.
 func (p *retryPlan) down(now time.Time) {
-	if now.Sub(p.upAt) < steadyAfter {
-		return
+	if now.Sub(p.upAt) >= steadyAfter {
+		p.restart(now)
 	}
+}
+
+// restart begins a new outage, whose first try comes at once.
+func (p *retryPlan) restart(now time.Time) {
 	p.since, p.tries, p.slow, p.resumed = now, 0, 0, true
 }
 

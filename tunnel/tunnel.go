@@ -19,6 +19,28 @@ type Tunnel interface {
 	URL() *url.URL
 }
 
+// Noticer is a Tunnel that passes on what its service says besides the URL.
+type Noticer interface {
+	// Notices gives what has been said since the last call, oldest first: hostile
+	// text, bounded, without control characters.
+	Notices() []string
+}
+
+// Prober is a Tunnel that can be asked whether it still lives.
+type Prober interface {
+	// Probe returns nil at the far end's first sign of life, and an error when there
+	// is none within about a second (longer, where the link is known to be slow),
+	// when the tunnel ends, and when the context does. It may be called at any time.
+	Probe(ctx context.Context) error
+}
+
+// Mover is a Tunnel whose far end may ask its clients to open another one, because
+// it is about to stop. The tunnel serves on.
+type Mover interface {
+	// Moving is closed when the far end asks. It is the same channel each time.
+	Moving() <-chan struct{}
+}
+
 // Provider opens tunnels of one kind.
 type Provider interface {
 	// Name is the word that --via takes: embedded, pinggy, ssh://…
@@ -63,6 +85,7 @@ type Status struct {
 	Public   bool          // others than this machine can reach URL
 	Err      error         // Down, Waiting: why
 	Retry    time.Duration // Waiting: until the next try
+	Outage   time.Duration // Connecting, Waiting: for how long there has been no tunnel; Up: for how long there was none, 0 at first and after a move
 	Notices  []string      // what the service says besides, hostile text
 }
 

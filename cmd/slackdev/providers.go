@@ -89,13 +89,17 @@ func (p *providers) ssh(profile sshtunnel.Profile) (tunnel.Provider, error) {
 // the way leads through other hosts.
 func (p *providers) client(profile sshtunnel.Profile) (_ *sshtunnel.Provider, jump string, err error) {
 	provider := &sshtunnel.Provider{
-		Profile: profile,
-		Log:     p.log,
-		Renamed: p.renamed,
-		Heard:   func(line string) { p.heard(profile.Name, line) },
+		Profile:   profile,
+		KeepAlive: sshtunnel.KeepAlive{Idle: p.cfg.KeepAlive},
+		Log:       p.log,
+		Renamed:   p.renamed,
+		Heard:     func(line string) { p.heard(profile.Name, line) },
 	}
 	if jump, err = p.identify(provider); err != nil {
 		return nil, "", err
+	}
+	if p.cfg.Asked("keepalive") { // which the ssh_config may have another idea of
+		provider.KeepAlive = sshtunnel.KeepAlive{Idle: p.cfg.KeepAlive}
 	}
 	return provider, jump, nil
 }

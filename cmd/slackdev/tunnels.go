@@ -94,7 +94,7 @@ func (a *app) open(ctx context.Context, g *errgroup.Group) error {
 			}
 			continue
 		}
-		e.keeper = &tunnel.Keeper{Provider: provider, Log: a.log}
+		e.keeper = &tunnel.Keeper{Provider: provider, GiveUp: a.cfg.GiveUp, Log: a.log}
 		e.keeper.OnStatus(func(s tunnel.Status) { a.tunnelChanged(e, s) })
 	}
 	for _, e := range a.entrances {

@@ -57,21 +57,29 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 func (d *Dialer) direct(ctx context.Context, network, addr, peer string) (net.Conn, error) {
 	ctx, cancel := limit(ctx, d.Timeout)
 	defer cancel()
-	var mu sync.Mutex // guards resolved: nobody promises that a trace is over with the call
+	var mu sync.Mutex // guards both: nobody promises that a trace is over with the call
+	var asked bool
 	var resolved time.Time
 	begin := time.Now()
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{DNSDone: func(httptrace.DNSDoneInfo) {
-		mu.Lock()
-		defer mu.Unlock()
-		resolved = time.Now()
-	}})
-	conn, err := (&net.Dialer{Resolver: d.Resolver}).DialContext(traced, network, addr)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = true
+		},
+		DNSDone: func(httptrace.DNSDoneInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			resolved = time.Now()
+		},
+	})
+	conn, err := insistent((&net.Dialer{Resolver: d.Resolver}).DialContext)(traced, network, addr)
 	end := time.Now()
 	mu.Lock()
 	defer mu.Unlock()
 
 	step, dns := Connect, (*net.DNSError)(nil)
-	if errors.As(err, &dns) {
+	if errors.As(err, &dns) || err != nil && asked && resolved.IsZero() {
 		step = Resolve
 	}
 	err = failed(ctx, step, peer, err)

@@ -32,6 +32,7 @@ type Conn struct {
 	ch            ssh.Channel
 	in, out       *half
 	local, remote net.Addr
+	token         string        // see Token
 	lost          func() error  // why the tunnel is gone; nil while it is there
 	sent          chan struct{} // closed when nothing more will be sent
 

@@ -17,8 +17,10 @@ type link struct {
 	over  atomic.Bool  // a read has failed, or Close was called: set before anybody above can know
 	broke atomic.Bool  // a read has failed before Close was called
 
-	mu   sync.Mutex
+	mu   sync.Mutex    // guards what follows
 	sent chan struct{} // closed by the next Write; nil: nobody waits
+
+	came atomic.Pointer[chan struct{}] // closed by the next Read that gets something; nil: nobody waits
 }
 
 func newLink(c net.Conn) *link {
@@ -31,6 +33,9 @@ func (l *link) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	if n > 0 {
 		l.heard.Store(int64(time.Since(l.start)))
+		if l.came.Load() != nil {
+			close(*l.came.Swap(nil)) // reads come from one goroutine
+		}
 		l.ack.now()
 	}
 	if err != nil && !l.over.Swap(true) {
@@ -60,6 +65,17 @@ func (l *link) nextWrite() <-chan struct{} {
 	return l.sent
 }
 
+// nextRead gives a channel that the next Read that gets something closes.
+func (l *link) nextRead() <-chan struct{} {
+	c := make(chan struct{})
+	for !l.came.CompareAndSwap(nil, &c) {
+		if waiting := l.came.Load(); waiting != nil {
+			return *waiting
+		}
+	}
+	return c
+}
+
 // Close ends the link. It frees every call that waits for the server.
 func (l *link) Close() error {
 	l.over.Store(true)
@@ -74,16 +90,16 @@ func (l *link) quiet() time.Duration {
 // KeepAlive says when a silent server is dead. Any byte that it sends counts as life.
 type KeepAlive struct {
 	Idle   time.Duration // silence after which it is asked for an answer; 0: 2 s
-	Answer time.Duration // how long that may take; 0: 3 s
+	Answer time.Duration // how long that may take; 0: one and a half times Idle
 }
 
-// orDefault notices a dead link 5 s after its last byte.
+// orDefault notices a dead link 5 s after its last byte, unless told otherwise.
 func (k KeepAlive) orDefault() KeepAlive {
 	if k.Idle <= 0 {
 		k.Idle = 2 * time.Second
 	}
 	if k.Answer <= 0 {
-		k.Answer = 3 * time.Second
+		k.Answer = k.Idle + k.Idle/2
 	}
 	return k
 }

@@ -379,7 +379,7 @@ func TestConnectTimeoutEndsWithTheHostKey(t *testing.T) {
 	}
 	l := newLink(c)
 	defer l.Close()
-	ctx, clock, cancel := newStopwatch(t.Context(), time.Hour, time.Hour)
+	ctx, clock, cancel := newStopwatch(t.Context(), time.Hour, 15*time.Second)
 	defer cancel()
 	in, err := p.login(ctx, l, newTranscript(Announce{}), clock)
 	if err != nil {

@@ -60,6 +60,14 @@ type Profile struct {
 	Guards bool
 	// KeepPort: the next Open asks for the port that this one got.
 	KeepPort bool
+
+	// Hello: the server is slackdev's relay. It is told who we are, stamps requests
+	// with IDs that we believe (see Conn.Token), and may ask us to move.
+	Hello bool
+	// TakeOver: the server is an OpenSSH that keeps the port of a dead connection.
+	// Exec says which process serves us, and the next Open ends that process where it
+	// is in the way. Only SSHD's Exec does.
+	TakeOver bool
 }
 
 // Token is a secret that a service takes as a part of its user's name. It prints as

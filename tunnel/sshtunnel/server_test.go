@@ -23,6 +23,8 @@ type fakeServer struct {
 	forward func(wire.ForwardRequest) (ok bool, port uint32)
 	// session has the session to itself; nil: it prints nothing and stays open.
 	session func(ch ssh.Channel, command string)
+	// heard sees every global request before it is answered; nil: nobody looks.
+	heard func(*ssh.Request)
 	// deaf: requests get no answer (a dead peer, once logged in).
 	deaf func() bool
 	// opens is how the server names what it forwards.
@@ -124,6 +126,9 @@ func (s *fakeServer) serve(c net.Conn) {
 
 func (s *fakeServer) requests(sc *serverConn, reqs <-chan *ssh.Request) {
 	for r := range reqs {
+		if s.heard != nil {
+			s.heard(r)
+		}
 		if s.deaf != nil && s.deaf() {
 			continue
 		}

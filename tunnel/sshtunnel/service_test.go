@@ -282,12 +282,12 @@ func TestPortIsGivenUpAfterAWhile(t *testing.T) {
 	})
 }
 
-func TestSSHDIsAskedForOneTrivialCommand(t *testing.T) {
+func TestSSHDIsAskedWhoServesUs(t *testing.T) {
 	s := newFakeServer(t)
 	p := providerFor(t, s, SSHD("ssh://x", Target{User: "x"}), s.listen())
 	_, sc := openTunnel(t, s, p)
-	if got := <-sc.commands; got != "true" {
-		t.Errorf("ran %q, want true", got)
+	if got := <-sc.commands; got != parentCommand {
+		t.Errorf("ran %q, want %q", got, parentCommand)
 	}
 }
 

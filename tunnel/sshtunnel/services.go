@@ -20,21 +20,23 @@ func Relay(via, host string, port int, name string) Profile {
 		Bind: name, BindPort: 80, Named: name != "",
 		Session:     SessionShell,
 		Announce:    Announce{Prefix: wire.URLPrefix},
-		NameFromURL: true, Guards: true,
+		NameFromURL: true, Guards: true, Hello: true,
 	}
 }
 
 // SSHD is any OpenSSH server. The forward is asked for on all of its addresses;
 // GatewayPorts in its sshd_config decides whether it gives more than loopback.
 //
-// The command does nothing but begin: sshd turns its Nagle algorithm off when a
-// session begins, and without one holds each first answer back for 40 ms.
+// The command asks which process serves us (see parentCommand), and that it begins is
+// worth as much: sshd turns its Nagle algorithm off when a session begins, and without
+// one holds each first answer back for 40 ms.
 func SSHD(via string, to Target) Profile {
 	return Profile{
 		Name: via, Host: to.Host, Port: to.Port, User: to.User,
-		Session: SessionExec, Exec: "true",
+		Session: SessionExec, Exec: parentCommand,
 		Announce: Announce{Forward: true},
 		KeepPort: true,
+		TakeOver: true,
 	}
 }
 

@@ -81,16 +81,21 @@ func (s *session) start(ch ssh.Channel) error {
 	return nil
 }
 
-// read passes one stream's text on.
+// read passes one stream's text on. What a command of ours prints is for us: a server
+// that cannot run it says nothing that a person needs.
 func (s *session) read(stream int, r io.Reader) {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := r.Read(buf)
-		if n > 0 {
+		switch {
+		case n == 0:
+		case s.tunnel.parent == nil:
 			s.tunnel.text.write(stream, buf[:n])
 			if u := s.tunnel.text.newAddress(); u != nil {
 				s.tunnel.end(fmt.Errorf("%s has given the tunnel another address, %s", s.tunnel.profile.addr(), u))
 			}
+		case stream == 0:
+			s.tunnel.parent.write(buf[:n])
 		}
 		if err != nil {
 			s.tunnel.text.end(stream)

@@ -74,6 +74,7 @@ func newSSHD(t testing.TB, allow ssh.PublicKey) *sshd {
 		"KbdInteractiveAuthentication no",
 		"PermitRootLogin yes",
 		"GatewayPorts clientspecified",
+		"SetEnv SHLVL=2", // or bash reads this machine's .bashrc, which may take seconds
 		"",
 	}, "\n"))
 	return s
@@ -82,6 +83,19 @@ func newSSHD(t testing.TB, allow ssh.PublicKey) *sshd {
 func (s *sshd) write(name, text string) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// config adds a line to the server's configuration, before its start.
+func (s *sshd) config(line string) {
+	s.t.Helper()
+	file, err := os.OpenFile(filepath.Join(s.dir, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := fmt.Fprintln(file, line); err != nil {
 		s.t.Fatal(err)
 	}
 }

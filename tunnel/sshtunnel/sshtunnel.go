@@ -61,8 +61,13 @@ type Provider struct {
 	// and must not block. nil: such lines wait for Notices.
 	Heard func(line string)
 
-	mu   sync.Mutex // guards what follows
-	held *holding   // nil before the first tunnel
+	// Addrs are the addresses of this machine, by which a tunnel sees that the one it
+	// comes from is gone; nil: net.InterfaceAddrs.
+	Addrs func() ([]net.Addr, error)
+
+	mu       sync.Mutex // guards what follows
+	held     *holding   // nil before the first tunnel
+	instance string     // what Profile.Hello calls us; made when it is needed
 
 	handOver sync.Once // Password goes into the memory once: a wrong one is forgotten
 	memory   memory
@@ -75,6 +80,9 @@ type holding struct {
 	bind    string
 	port    int
 	refused time.Time // since when it has been refused; zero: it has not
+
+	over   <-chan struct{} // closed when the tunnel that got it has ended
+	parent *parent         // the process that served it; nil: not asked for
 }
 
 // How long a server may refuse what it gave us before, because it has not noticed
@@ -136,9 +144,9 @@ func (p *Provider) open(ctx context.Context, clock *stopwatch) (*Tunnel, error) 
 		_ = l.Close() // closed already where the handshake failed
 		return nil, err
 	}
-	t := newTunnel(profile, l, login, text, p.logger())
+	t := newTunnel(profile, l, login, text, p.hello(), p.logger())
 	t.access = p.Access
-	if err := t.establish(ctx); err != nil {
+	if err := t.establish(ctx, p.inTheWay()); err != nil {
 		_ = t.Close() // the error that counts is err
 		return nil, p.refused(err)
 	}
@@ -152,7 +160,7 @@ func (p *Provider) open(ctx context.Context, clock *stopwatch) (*Tunnel, error) 
 	if profile := p.Profile; p.Renamed != nil && profile.Named && profile.fromSession() && !gives(t.url.Hostname(), profile.Bind) {
 		p.Renamed(profile.Bind, t.url)
 	}
-	t.watch(p.KeepAlive)
+	t.watch(p.KeepAlive, p.Addrs)
 	return t, nil
 }
 
@@ -198,7 +206,7 @@ func (p *Provider) ask() Profile {
 func (p *Provider) hold(t *Tunnel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held = &holding{bind: t.profile.Bind, port: t.profile.BindPort}
+	p.held = &holding{bind: t.profile.Bind, port: t.profile.BindPort, over: t.over, parent: t.parent}
 	host := t.url.Hostname()
 	if p.Profile.NameFromURL && p.Profile.fromSession() && net.ParseIP(host) == nil && !gives(host, t.profile.Bind) {
 		p.held.bind, _, _ = strings.Cut(host, ".")

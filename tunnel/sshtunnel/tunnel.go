@@ -36,6 +36,14 @@ type Tunnel struct {
 	url     *url.URL // set by establish
 	port    int      // that the server gave, set by establish
 
+	hello     *wire.Hello // nil: the server is not slackdev's relay
+	move      sync.Once
+	moving    chan struct{} // closed when the server asks us to move
+	parent    *parent       // nil: the profile does not ask for it
+	keepAlive KeepAlive     // set by watch
+	asking    atomic.Bool   // whether a question waits for its answer
+	poke      chan struct{} // has one element when a question is wanted at once
+
 	once sync.Once
 	over chan struct{} // closed when the tunnel has ended
 	why  error         // set before over is closed
@@ -53,15 +61,16 @@ var (
 )
 
 // newTunnel takes a login over. Its goroutines end when the link does.
-func newTunnel(profile Profile, l *link, in *login, text *transcript, log *slog.Logger) *Tunnel {
+func newTunnel(profile Profile, l *link, in *login, text *transcript, hello *wire.Hello, log *slog.Logger) *Tunnel {
 	t := &Tunnel{
-		profile: profile, link: l, conn: in.conn, text: text, log: log,
+		profile: profile, link: l, conn: in.conn, text: text, hello: hello, log: log, moving: make(chan struct{}), poke: make(chan struct{}, 1),
 		over: make(chan struct{}), wait: make(chan net.Conn, maxWaiting), conns: make(map[*Conn]struct{}),
 	}
 	t.session = &session{tunnel: t, ended: make(chan struct{})}
-	t.work.Go(func() {
-		ssh.DiscardRequests(in.reqs) // answers no, which is all that a keep-alive wants
-	})
+	if profile.TakeOver {
+		t.parent = new(parent)
+	}
+	t.work.Go(func() { t.requests(in.reqs) })
 	t.work.Go(func() { t.channels(in.chans) })
 	return t
 }
@@ -193,6 +202,7 @@ func (t *Tunnel) accept(c ssh.NewChannel) {
 		return // the connection is ending
 	}
 	conn := newConn(ch, textAddr(t.profile.addr()), originAddr(open), t.lost)
+	conn.token = t.token()
 	t.mu.Lock()
 	t.conns[conn] = struct{}{}
 	t.mu.Unlock()
@@ -211,32 +221,14 @@ func (t *Tunnel) reject(c ssh.NewChannel, why ssh.RejectionReason, text string) 
 	}
 }
 
-// watch ends the tunnel when its server is silent for too long.
-func (t *Tunnel) watch(k KeepAlive) {
-	k = k.orDefault()
-	var asking atomic.Bool // SendRequest holds a lock until the answer comes, or the link is closed
-	ask := func() {
-		if asking.Swap(true) {
-			return
-		}
-		t.work.Go(func() {
-			defer asking.Store(false)
-			if _, _, err := t.conn.SendRequest(wire.KeepAliveName, true, nil); err != nil {
-				t.log.Debug("keep-alive", "err", err)
-			}
-		})
-	}
-	t.work.Go(func() {
-		if k.watch(t.over, t.link, ask) {
-			t.end(fmt.Errorf("%s has not answered for %v", t.profile.addr(), k.limit()))
-		}
-	})
-}
-
 // establish asks for the forward and for a session in one flight, and waits until
 // the URL is known. The forward goes out first: services look at what is forwarded
-// when the session begins.
-func (t *Tunnel) establish(ctx context.Context) error {
+// when the session begins. A refusal is asked about again when inTheWay is a command
+// that makes way.
+func (t *Tunnel) establish(ctx context.Context, inTheWay string) error {
+	if err := t.introduce(); err != nil {
+		return err
+	}
 	granted := make(chan error, 1)
 	sent := t.link.nextWrite()
 	t.work.Go(func() { granted <- t.forward() })
@@ -250,7 +242,15 @@ func (t *Tunnel) establish(ctx context.Context) error {
 	} else {
 		t.work.Go(t.session.run)
 	}
-	if err := <-granted; err != nil { // comes in any case: when ctx ends, it closes the link
+	err := <-granted // comes in any case: when ctx ends, it closes the link
+	if refused := (*tunnel.RefusedError)(nil); errors.As(err, &refused) && inTheWay != "" {
+		if failed := t.takeOver(ctx, inTheWay); failed != nil {
+			t.log.Info("the last tunnel's server process cannot be ended", "err", failed)
+		} else {
+			err = t.forward()
+		}
+	}
+	if err != nil {
 		return t.session.explain(err)
 	}
 	switch {

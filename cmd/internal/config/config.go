@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Config is what slackdev was asked to do. Its zero value is not useful: Load it.
@@ -51,6 +52,9 @@ type Config struct {
 
 	AllowIP  []netip.Prefix // from where the public name may be visited, nil: from anywhere
 	AuthFile string         // absolute path of a file with USER:PASSWORD for the public name, "" without (see BasicAuth)
+
+	KeepAlive time.Duration // silence after which a tunnel's server is asked for a sign of life
+	GiveUp    time.Duration // for how long there may be no tunnel; 0: for ever
 
 	Project  Project
 	Warnings []string // what a person should know and nothing fails for, one sentence each

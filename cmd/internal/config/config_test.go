@@ -111,7 +111,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		"app": "", "tunnels": "", "routes": "", "keep_host": "false", "insecure_upstream": "false", "via": "auto", "name": "ana-todo", "path": "/slack/events", "oauth_path": "/slack/oauth_redirect", "local": "127.0.0.1:4040", "enforce": "false",
 		"refuse_status": "401", "rules": "HOME/todo/slackdev.yaml", "store": "", "keep": "1MiB", "max_exchanges": "100000",
 		"max_size": "2GiB", "color": "auto", "public_url": "", "proxy": "", "jump": "", "relay_ca": "", "hosts": "", "signing_secret_file": "", "pinggy_token_file": "",
-		"allow_ip": "", "basic_auth_file": "", "ssh_config": "", "identity": "",
+		"allow_ip": "", "basic_auth_file": "", "ssh_config": "", "identity": "", "keepalive": "2s", "give_up": "never",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

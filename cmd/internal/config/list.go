@@ -56,6 +56,14 @@ func tunnelOptions() []option {
 			set: func(c *Config, s, _ string) (err error) { c.Jump, err = parseJump(s); return },
 			get: func(c *Config) string { return c.Jump },
 		}, {
+			key: "keepalive", def: "2s", usage: "the `duration` of silence after which a tunnel's server is asked for a sign of life; longer for slow links",
+			set: func(c *Config, s, _ string) (err error) { c.KeepAlive, err = parseKeepAlive(s); return },
+			get: func(c *Config) string { return durationText(c.KeepAlive) },
+		}, {
+			key: "give_up", def: never, usage: "the `duration` without a tunnel after which slackdev ends with status 1, for CI; or never",
+			set: func(c *Config, s, _ string) (err error) { c.GiveUp, err = parseGiveUp(s); return },
+			get: func(c *Config) string { return giveUpText(c.GiveUp) },
+		}, {
 			key: "ssh_config", short: "F", usage: "the `file` to read in place of ~/.ssh/config and the system's, or none",
 			set: func(c *Config, s, base string) (err error) { c.SSHConfig, err = parseSSHConfig(c, s, base); return },
 			get: func(c *Config) string { return c.SSHConfig },

@@ -223,12 +223,59 @@ func TestTheTunnelsLifeIsToldWithoutRepeating(t *testing.T) {
 	}
 	diff(t, after, `
 12:04:31  ! the tunnel is lost: the connection was reset
-12:04:31  ! no tunnel: dial tcp: connection refused
+12:04:31  ! no tunnel: dial tcp: connection refused; next try in 1 s
 12:04:31  ● the tunnel is back
 12:04:31  ! the tunnel is lost
 12:04:31  ● the public URL is a new one, paste it into Slack:
           https://two.example/slack/events
 `[1:])
+}
+
+// A person who comes back to the terminal reads how it stands, in a handful of lines.
+func TestALongOutageIsToldCalmly(t *testing.T) {
+	c, out := screen()
+	u := mustURL(t, "https://one.example")
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, Provider: "pinggy", URL: u})
+	c.Ready(Ready{Public: u, App: u, Inspect: "i", Provider: "pinggy"})
+	out.Reset()
+	c.Tunnel("", tunnel.Status{State: tunnel.Down, Err: errors.New("it was reset")})
+	refused := errors.New("connection refused")
+	for outage := time.Duration(0); outage < 10*time.Minute; {
+		retry := 400 * time.Millisecond
+		if outage >= time.Minute {
+			retry = 14600 * time.Millisecond
+		}
+		c.Tunnel("", tunnel.Status{State: tunnel.Waiting, Err: refused, Retry: retry, Outage: outage})
+		outage += retry
+	}
+	c.Tunnel("", tunnel.Status{State: tunnel.Waiting, Err: errors.New("the key is refused"), Retry: 29 * time.Second, Outage: 10 * time.Minute})
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, URL: u, Outage: 10*time.Minute + 3*time.Second})
+	c.Tunnel("", tunnel.Status{State: tunnel.Down, Err: errors.New("it was reset")})
+	c.Tunnel("", tunnel.Status{State: tunnel.Up, URL: u, Outage: 3210 * time.Millisecond})
+	diff(t, out.String(), `
+12:04:31  ! the tunnel is lost: it was reset
+12:04:31  ! no tunnel: connection refused
+12:04:31  still no tunnel after 1 min; next try in 15 s
+12:04:31  still no tunnel after 2 min 13 s; next try in 15 s
+12:04:31  still no tunnel after 4 min 39 s; next try in 15 s
+12:04:31  still no tunnel after 9 min 31 s; next try in 15 s
+12:04:31  ! no tunnel: the key is refused; next try in 29 s
+12:04:31  ● the tunnel is back after 10 min 3 s
+12:04:31  ! the tunnel is lost: it was reset
+12:04:31  ● the tunnel is back after 3.2 s
+`[1:])
+}
+
+func TestSpansAreSpelledForAPerson(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", 40*time.Millisecond + 300*time.Microsecond: "40 ms", 99900 * time.Microsecond: "0.1 s", 3210 * time.Millisecond: "3.2 s",
+		4 * time.Second: "4 s", 9990 * time.Millisecond: "10 s", 42400 * time.Millisecond: "42 s", 59600 * time.Millisecond: "1 min", time.Minute: "1 min",
+		125 * time.Second: "2 min 5 s", time.Hour - time.Millisecond: "1 h", 3*time.Hour + 10*time.Minute: "3 h 10 min", 50 * time.Hour: "50 h",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
 }
 
 func TestTroubleIsToldOnceUntilItIsOver(t *testing.T) {
@@ -292,7 +339,7 @@ func TestARefusalIsToldWithWhatToDo(t *testing.T) {
 		Op: "open a tunnel", Err: errors.New("a limit of the service is reached"), Hint: "wait", Later: true,
 	})})
 	diff(t, out.String(), `
-12:04:31  ! no tunnel: tunnel through a: open a tunnel: a limit of the service is reached
+12:04:31  ! no tunnel: tunnel through a: open a tunnel: a limit of the service is reached; next try in 1 min
           wait
 `[1:])
 }

@@ -213,6 +213,7 @@ type lane struct {
 	app   *url.URL        // behind it
 	last  tunnel.Status   // that came
 	lost  map[string]bool // why it is not up, as far as it was told
+	still time.Duration   // the age of the outage when that it lasts was told; 0: it was not
 	shown bool            // its address was
 }
 
@@ -239,9 +240,10 @@ func (c *Console) lane(name string) *lane {
 	return c.lanes[name]
 }
 
-// Tunnel says what becomes of a tunnel: that it is lost, why a new try failed (the
-// same reason once), that it is back. The first time it is up is told by Ready. The
-// name is empty where there is but one.
+// Tunnel says what becomes of a tunnel: that it is lost, why a new try failed (the same
+// reason once) and when the next one comes where one has to wait for it, now and then
+// that there still is none, and that it is back. The first time it is up is told by
+// Ready. The name is empty where there is but one.
 func (c *Console) Tunnel(name string, s tunnel.Status) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -254,9 +256,9 @@ func (c *Console) Tunnel(name string, s tunnel.Status) {
 			c.print(c.stamp() + "  " + c.paint(faint, "connecting through "+clean(s.Provider)+" …") + "\n")
 		}
 	case tunnel.Down:
-		c.reason(l, "! the "+l.called("tunnel")+" is lost", s.Err)
+		c.reason(l, "! the "+l.called("tunnel")+" is lost", s.Err, "")
 	case tunnel.Waiting:
-		c.reason(l, "! no "+l.called("tunnel"), s.Err)
+		c.waiting(l, s)
 	case tunnel.Up:
 		c.recovered(l, s)
 	}
@@ -273,18 +275,68 @@ func (l *lane) called(thing string) string {
 	return thing + " " + clean(l.name)
 }
 
-// reason tells an error of the tunnel, the same one only once until it is up again.
-func (c *Console) reason(l *lane, what string, err error) {
+// What is said about an outage that lasts.
+const (
+	noticed    = time.Second // a pause that is shorter is not worth a word
+	firstStill = time.Minute // the age at which an outage is told again, and then at each doubling
+)
+
+// waiting tells why there is no tunnel, or, after a while, that there still is none.
+func (c *Console) waiting(l *lane, s tunnel.Status) {
+	next := ""
+	if s.Retry >= noticed {
+		next = "; next try in " + span(s.Retry.Round(time.Second))
+	}
+	due := max(firstStill, 2*l.still)
+	switch {
+	case c.reason(l, "! no "+l.called("tunnel"), s.Err, next):
+	case s.Outage >= due:
+		c.print(c.stamp() + "  " + c.paint(faint, "still no "+l.called("tunnel")+" after "+span(s.Outage)+next) + "\n")
+	default:
+		return
+	}
+	if s.Outage >= due {
+		l.still = s.Outage
+	}
+}
+
+// span spells a duration as a person would: 40 ms, 3.2 s, 42 s, 2 min 5 s, 3 h 10 min.
+func span(d time.Duration) string {
+	pair := func(large time.Duration, largeName string, small time.Duration, smallName string) string {
+		d := d.Round(small)
+		text := fmt.Sprintf("%d %s", d/large, largeName)
+		if rest := d % large / small; rest > 0 {
+			text += fmt.Sprintf(" %d %s", rest, smallName)
+		}
+		return text
+	}
+	switch {
+	case d.Round(time.Millisecond) < 100*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
+	case d.Round(100*time.Millisecond) < 10*time.Second && d%time.Second != 0:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d.Round(time.Second) < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d.Round(time.Second) < time.Hour:
+		return pair(time.Minute, "min", time.Second, "s")
+	}
+	return pair(time.Hour, "h", time.Minute, "min")
+}
+
+// reason tells an error of the tunnel, the same one only once until it is up again, and
+// reports whether it did. What is to be added does not make it another one.
+func (c *Console) reason(l *lane, what string, err error, more string) bool {
 	if err != nil {
 		what += ": " + cut(clean(masked(err.Error())), 300)
 	}
 	if !l.fresh(what) {
-		return
+		return false
 	}
-	c.print(c.stamp() + "  " + c.paint(red, what) + "\n")
+	c.print(c.stamp() + "  " + c.paint(red, what+more) + "\n")
 	if hint, _ := explain(err); err != nil && hint != "" {
 		c.print(strings.Repeat(" ", titleColumn) + cut(clean(hint), 300) + "\n")
 	}
+	return true
 }
 
 func (l *lane) fresh(trouble string) bool {
@@ -300,11 +352,15 @@ func (l *lane) fresh(trouble string) bool {
 
 func (c *Console) recovered(l *lane, s tunnel.Status) {
 	told, shown := len(l.lost) > 0, l.shown
-	l.lost = nil
+	l.lost, l.still = nil, 0
 	if !c.ready { // the first screen says it
 		return
 	}
 	l.shown = true
+	after := ""
+	if s.Outage > 0 {
+		after = " after " + span(s.Outage)
+	}
 	switch {
 	case !shown && s.URL != nil && l.app != nil:
 		c.print(c.stamp() + "  " + c.paint(green, "● the "+l.called("tunnel")+" is up") + "\n")
@@ -317,6 +373,6 @@ func (c *Console) recovered(l *lane, s tunnel.Status) {
 		c.print(c.stamp() + "  " + c.paint(yellow, "● the public URL"+of+" is a new one, paste it into Slack:") + "\n")
 		c.print(strings.Repeat(" ", titleColumn) + c.paint(bold, address(s.URL)+clean(c.path)) + "\n")
 	case told:
-		c.print(c.stamp() + "  " + c.paint(green, "● the "+l.called("tunnel")+" is back") + "\n")
+		c.print(c.stamp() + "  " + c.paint(green, "● the "+l.called("tunnel")+" is back"+after) + "\n")
 	}
 }
