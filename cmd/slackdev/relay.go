@@ -31,6 +31,7 @@ type relayFlags struct {
 	port             int
 	proxies          string
 	keepAlive        time.Duration
+	hold, drain      time.Duration
 	requests         int
 	debug            bool
 }
@@ -65,7 +66,9 @@ slackdev also reaches the relay's SSH through the port of HTTPS.`,
 	f.StringVar(&o.scheme, "scheme", "", "the `scheme` of public URLs: http or https (default: https with --https, else http)")
 	f.IntVar(&o.port, "port", 0, "the `port` of public URLs (default: that of --https or --http)")
 	f.StringVar(&o.proxies, "trusted-proxy", "", "the `networks` of servers in front whose X-Forwarded-For and -Proto are believed, with commas")
-	f.DurationVar(&o.keepAlive, "keepalive", 5*time.Second, "the `time` between keep-alives on a silent SSH connection; after three it is dead")
+	f.DurationVar(&o.hold, "hold", 2500*time.Millisecond, "the `duration` for which requests wait for a tunnel that is down; 0: none")
+	f.DurationVar(&o.drain, "drain", 5*time.Second, "the `duration` for which requests under way may go on when the relay is stopped; 0: none")
+	f.DurationVar(&o.keepAlive, "keepalive", 2*time.Second, "the `time` between keep-alives on a silent SSH connection; after three it is dead")
 	f.IntVar(&o.requests, "max-requests", 200, "the `number` of requests to one name at once; more get a 503")
 	f.BoolVar(&o.debug, "debug", false, "log to standard error what the relay does")
 	return cmd
@@ -88,6 +91,10 @@ func (o *relayFlags) check() error {
 		return usage(fmt.Errorf("--scheme %q is neither http nor https", o.scheme), "slackdev relay --scheme https")
 	case o.port < 0 || o.port > 65535:
 		return usage(fmt.Errorf("--port %d is not between 0 and 65535", o.port), "slackdev relay --port 443")
+	case o.hold < 0 || o.hold > time.Minute:
+		return usage(fmt.Errorf("--hold %v is not between 0s and 1m", o.hold), "slackdev relay --hold 2500ms   is inside Slack's three seconds")
+	case o.drain < 0 || o.drain > time.Hour:
+		return usage(fmt.Errorf("--drain %v is not between 0s and 1h", o.drain), "slackdev relay --drain 5s")
 	case o.keepAlive < time.Second || o.keepAlive > 5*time.Minute:
 		return usage(fmt.Errorf("--keepalive %v is not between 1s and 5m", o.keepAlive), "slackdev relay --keepalive 15s   for slow links")
 	case o.requests < 1 || o.requests > 100_000:
@@ -122,7 +129,7 @@ func runRelay(ctx context.Context, env config.Env, o relayFlags) error {
 	}
 	r := &relay.Relay{
 		Domain: o.domain, Scheme: o.scheme, Port: o.port, HostKey: host, Allow: allow, TrustedProxies: proxies,
-		Log: logger(env, o.debug), Limits: relay.Limits{KeepAlive: o.keepAlive, Requests: o.requests},
+		Log: logger(env, o.debug), Limits: relay.Limits{KeepAlive: o.keepAlive, Requests: o.requests, Hold: orNone(o.hold), Drain: orNone(o.drain)},
 	}
 	var warnings []string
 	if o.https != "" {
@@ -193,4 +200,13 @@ func certificateWarnings(env config.Env, c *relay.Certificate, domain string) []
 		warnings = append(warnings, fmt.Sprintf("every user of this machine can read %s: chmod o-rwx it", c.KeyFile))
 	}
 	return warnings
+}
+
+// orNone gives d as one of relay.Limits, where 0 is for the default and what is
+// negative for none.
+func orNone(d time.Duration) time.Duration {
+	if d <= 0 {
+		return -1
+	}
+	return d
 }

@@ -96,8 +96,8 @@ type pass struct {
 }
 
 // admit says whether x may go to n under r: nil, or why not. It is asked before
-// anything is sent, and again for each tunnel that may get the request, since a newer
-// tunnel has rules of its own. Credentials that satisfy r are taken out of what is
+// anything is sent, and again for each tunnel that may get the request, with the name's
+// lock held, since a newer tunnel has rules of its own. Credentials that satisfy r are taken out of what is
 // sent: the app has no use for them, and the history would keep them.
 func (x *exchange) admit(n *name, r *rules) *refusal {
 	if r == nil || r == x.pass.rules {
@@ -120,8 +120,10 @@ func (x *exchange) authorize(n *name, r *rules) *refusal {
 	credentials, line := x.pass.credentials, span{}
 	if credentials == "" {
 		var value []byte
-		value, line = authorization(x.out[:headLength(x.out)])
+		x.mu.Lock()
+		value, line = authorization(x.head())
 		credentials = parseBasic(value)
+		x.mu.Unlock()
 	}
 	if credentials == "" {
 		return unauthorized()
@@ -134,8 +136,17 @@ func (x *exchange) authorize(n *name, r *rules) *refusal {
 		return unauthorized()
 	}
 	x.pass.credentials = credentials
-	x.out = slices.Delete(x.out, int(line.from), int(line.to))
+	x.cutHead(line)
 	return nil
+}
+
+// cutHead takes a line out of the head, while nobody sends it.
+func (x *exchange) cutHead(line span) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out = slices.Delete(x.out, int(line.from), int(line.to))
+	x.id.from -= line.to - line.from
+	x.id.to -= line.to - line.from
 }
 
 // match compares in constant time.

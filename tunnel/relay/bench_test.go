@@ -36,6 +36,15 @@ func BenchmarkFront(b *testing.B) {
 			w.up("app", http.HandlerFunc(count))
 			load(b, w.http, conns)
 		})
+		b.Run(fmt.Sprintf("relay-with-ids/conns=%d", conns), func(b *testing.B) {
+			w := start(b, nil)
+			f := w.upHello(newSigner(b), "app", "i")
+			srv := &http.Server{Handler: http.HandlerFunc(count)}
+			var serving sync.WaitGroup
+			serving.Go(func() { srv.Serve(f) })
+			b.Cleanup(func() { f.end(); serving.Wait(); srv.Close() })
+			load(b, w.http, conns)
+		})
 		b.Run(fmt.Sprintf("channel-per-request/conns=%d", conns), func(b *testing.B) {
 			w := start(b, nil)
 			w.up("app", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

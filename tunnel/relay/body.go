@@ -13,7 +13,7 @@ const (
 )
 
 // body follows a message's body through the buffers that it passes in, so that
-// its end is known and its framing is checked, and nothing of it is kept.
+// its end is known and its framing is checked. It keeps nothing of it.
 type body struct {
 	kind   bodyKind
 	left   int64 // sized: bytes to come

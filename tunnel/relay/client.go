@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -34,11 +33,14 @@ type client struct {
 	// connection at a time, and would wait for ever on one that stays silent.
 	ahead    bool
 	gone     chan struct{} // closed when the connection has ended
+	probes   chan struct{} // has room for one; see probe
 	tasks    sync.WaitGroup
 	sessions atomic.Int32
 	rules    *rules // of the forwards that follow; takeRequests alone uses it
 
-	mu       sync.Mutex // guards the rest
+	mu       sync.Mutex  // guards the rest
+	hello    *wire.Hello // nil: it has said none
+	started  map[*session]bool
 	forwards map[wire.ForwardRequest]*tunnel
 	notes    []note
 	noted    chan struct{} // closed, and made anew, with each note
@@ -64,6 +66,8 @@ func (s *server) newClient(conn *ssh.ServerConn, watched *watchedConn) (*client,
 		source:   nameSource(watched),
 		ahead:    strings.HasPrefix(string(conn.ClientVersion()), wire.ClientVersion),
 		gone:     make(chan struct{}),
+		probes:   make(chan struct{}, 1),
+		started:  map[*session]bool{},
 		forwards: map[wire.ForwardRequest]*tunnel{},
 		noted:    make(chan struct{}),
 	}, nil
@@ -95,6 +99,8 @@ func (c *client) serve(channels <-chan ssh.NewChannel, requests <-chan *ssh.Requ
 func (c *client) takeRequests(requests <-chan *ssh.Request) {
 	for req := range requests {
 		switch req.Type {
+		case wire.HelloName:
+			req.Reply(c.takeHello(req), nil)
 		case wire.ForwardName:
 			c.takeForward(req)
 		case wire.CancelForwardName:
@@ -140,6 +146,9 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	if len(bind.BindAddr) > maxBindAddr || bind.BindPort > 65535 {
 		return nil, errors.New("the forward is malformed")
 	}
+	if c.s.isStopping() {
+		return nil, errors.New("the relay is stopping")
+	}
 	if c.s.Allow != nil && !c.s.Allow(c.key) {
 		return nil, errors.New("this key may no longer use this relay")
 	}
@@ -160,7 +169,8 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	if len(held) >= c.s.limits.Forwards {
 		return nil, fmt.Errorf("this connection has %d forwards already", len(held))
 	}
-	t := &tunnel{client: c, bind: bind, rules: c.rules}
+	t := c.newTunnel(bind)
+	t.rules = c.rules
 	before, err := c.claim(t, held)
 	if err != nil {
 		return nil, err
@@ -169,8 +179,7 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	c.forwards[bind] = t
 	c.mu.Unlock()
 	if before != nil {
-		before.close()
-		before.client.note("notice: "+t.name.label+" has moved to a newer connection of this key", true)
+		t.takeOver(before)
 	}
 	return t, nil
 }
@@ -211,8 +220,8 @@ func (c *client) cancel(bind wire.ForwardRequest) bool {
 	return true
 }
 
-// note adds a line for the sessions.
-func (c *client) note(text string, bad bool) {
+// note adds a line for the sessions, and gives its number.
+func (c *client) note(text string, bad bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 1
@@ -225,6 +234,7 @@ func (c *client) note(text string, bad bool) {
 	c.notes = append(c.notes, note{n: n, text: text, bad: bad})
 	close(c.noted)
 	c.noted = make(chan struct{})
+	return n
 }
 
 // notesAfter gives the lines after the nth, and what is closed when there are more.
@@ -236,39 +246,4 @@ func (c *client) notesAfter(n int) ([]note, <-chan struct{}) {
 		i++
 	}
 	return append([]note(nil), c.notes[i:]...), c.noted
-}
-
-// keepAlive asks for a sign of life when there is none, and closes a connection
-// that stays silent. Any byte is a sign.
-func (c *client) keepAlive() {
-	every := c.s.limits.KeepAlive
-	ticks := time.NewTicker(every)
-	defer ticks.Stop()
-	var asking atomic.Bool
-	for {
-		select {
-		case <-c.gone:
-			return
-		case <-ticks.C:
-		}
-		switch silence := c.watched.silence(); {
-		case silence >= 3*every:
-			c.s.log.Warn("client is silent", "key", c.id, "for", silence)
-			c.conn.Close()
-			return
-		case silence >= every && asking.CompareAndSwap(false, true):
-			// SendRequest has no deadline: only Close ends it.
-			c.tasks.Go(func() {
-				c.conn.SendRequest(wire.KeepAliveName, true, nil)
-				asking.Store(false)
-			})
-		}
-	}
-}
-
-// alive asks whether the connection is still there: an end of a channel that came
-// with the end of the connection was not the app's.
-func (c *client) alive() bool {
-	_, _, err := c.conn.SendRequest(wire.KeepAliveName, true, nil)
-	return err == nil
 }

@@ -1,156 +1,274 @@
 package relay
 
 import (
-	"errors"
+	"bytes"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	maxInformational = 16 // answers of status 1xx before the answer
-	keptScratch      = 16 << 10
-	// grace is for how long an answer that is complete waits for the end of its
-	// request, before the relay takes it for an answer that did not need it.
-	grace = 250 * time.Millisecond
+	keptScratch = 16 << 10
+	// maxMoves is how often a request goes to another channel, so that a client
+	// cannot keep it moving for ever.
+	maxMoves = 16
 )
 
 // exchange is a request and its answer on their way. A visitor has one, which it
 // uses again and again.
 //
-// The visitor's goroutine begins it and then leaves the answer, all writing to the
-// visitor, and the end to the goroutine of the channel that it was given. That one
-// sends to done exactly once, and touches nothing after that. While a goroutine
-// writes the request into a channel, the end of that channel is its business.
+// One goroutine at a time owns it. The visitor's begins it, and places it: from then
+// on it belongs to the goroutine of the channel that it was given, or to the queue
+// of its name, and so to whoever takes it off that. The owner alone answers the
+// visitor, moves the exchange to another channel, and ends it: it sends to done
+// exactly once, and touches nothing after that.
+//
+// Whoever sets writing writes the request into the channel. All the while the
+// visitor's goroutine adds to the request what still comes of its body.
 type exchange struct {
 	v          *visitor
 	q          request // the visitor's goroutine only
 	asked      asked
 	persistent bool
 	switching  bool
-	name       *name
-	pass       pass   // of those who need one: see admit
-	out        []byte // what was sent at once; kept to be sent again
-	whole      bool   // that is all of the request
-	number     int    // of the visitor's exchanges
-	idempotent bool   // may be sent again
-	moves      int    // to channels after the first
-	began      bool   // something of the answer was written
-	reply      reply  // the channel's goroutine only, like began
-	scratch    []byte
+	pass       pass   // of those who need one: see admit; the visitor's goroutine's, then name.mu's
+	idempotent bool   // may be sent again to an app that has seen it
+	large      bool   // it says itself that Limits.Replay has no room for it
+	seq        uint64 // which of the relay's requests it is
+
+	// The owner's.
+	moves   int     // to channels after the first
+	fresh   bool    // needs a channel that no request has used
+	heard   bool    // some of an answer has come on the channel
+	began   bool    // and was passed to the visitor
+	passed  passed  // how much
+	diedOn  *tunnel // whose channel has ended with the request on it
+	reply   reply
+	scratch []byte
+
+	// Guarded by name.mu.
+	waits    bool      // is in the queue
+	held     bool      // and counted there: there is no tunnel
+	heldFrom time.Time // since when; zero if it has not been held since it last had a channel
+	until    time.Time // for how long it waits
 
 	done     chan bool     // says whether the visitor's connection goes on
 	ended    time.Time     // when that was sent
-	wrote    chan struct{} // has room for one: sent with each change of writing to false
-	sent     chan struct{} // closed when the request is sent; nil if whole
 	switches chan struct{} // closed when the protocol has changed; nil if that cannot be
 	pumped   chan struct{} // closed when the visitor has nothing more to say, then
 	watch    *time.Timer   // ends it when both ends are silent, then
 
-	mu      sync.Mutex // guards the rest, and number
+	mu      sync.Mutex // guards the rest
+	turn    sync.Cond  // with mu: on, writing or over has changed
+	number  int        // of the visitor's exchanges
+	name    *name      // nil until it is found
+	out     []byte     // the request as it is sent, as far as it has come; or only its head, if dropped
+	id      span       // where in out the field is, or would be, that has its ID
+	sent    int        // of out, into on
+	whole   bool       // nothing more of the request will come
+	dropped bool       // out has no longer all that was sent
+	kept    bool       // out has, and is counted for it
+	counted int        // bytes of out that are in server.kept
 	on      *channel   // nil when it is over, and between two channels
-	writing bool       // the request, or its beginning, into on
-	heard   bool       // some of an answer has come on it
-	dead    bool       // it has ended while writing, and nothing has come
+	writing bool       // somebody writes into on, or is about to
+	taken   bool       // some channel has taken a byte of the request
+	over    bool
 	aborted bool
 	why     *refusal // of the abort; nil: the visitor has left
 }
 
-// begin makes x the exchange of the request in x.q. body is what of its body is
-// there already, and whole says that this is all.
-func (x *exchange) begin(whole bool, body []byte) {
-	x.asked, x.persistent, x.switching = x.q.asked(), x.q.persistent(), x.q.switching
-	x.out = append(x.q.appendTo(x.out[:0], x.v.stamp), body...)
-	x.idempotent = x.q.idempotent()
-	x.whole, x.moves, x.began = whole, 0, false
-	x.sent, x.switches, x.pumped = nil, nil, nil
-	if !whole {
-		x.sent = make(chan struct{})
-	}
+// begin makes x the exchange of the request in x.q. b is what is still to come of
+// its body, and body what is there already.
+func (x *exchange) begin(b *body, body []byte) {
+	x.asked, x.persistent, x.switching, x.idempotent = x.q.asked(), x.q.persistent(), x.q.switching, x.q.idempotent()
+	x.seq = x.v.s.requests.Add(1)
+	x.heldFrom, x.pass = time.Time{}, pass{}
+	x.moves, x.fresh, x.heard, x.began, x.passed, x.diedOn = 0, false, false, false, passed{}, nil
+	x.switches, x.pumped = nil, nil
 	if x.switching {
 		x.switches, x.pumped = make(chan struct{}), make(chan struct{})
 	}
 	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out = x.q.appendTo(x.out[:0], x.v.stamp)
+	x.id.from = int32(len(x.out)) - 2
+	x.id.to = x.id.from
+	x.out = append(x.out, body...)
+	x.large = b.kind == sized && b.left > int64(x.v.s.limits.Replay-len(x.out))
 	x.number++
-	x.aborted, x.why, x.on = false, nil, nil
-	x.mu.Unlock()
+	x.name, x.on, x.sent, x.whole = nil, nil, 0, b.done()
+	x.dropped, x.kept, x.taken, x.over, x.aborted, x.why = false, false, false, false, false, nil
 }
 
-// give makes c the channel of x. Whoever calls for it must call moveTo.
+// head is the head of the request as it is sent. The caller holds mu.
+func (x *exchange) head() []byte { return x.out[:x.id.to+2] }
+
+// place gives x to a channel, or to the queue of its name, or ends it.
+func (x *exchange) place() {
+	switch c, r := x.name.take(x); {
+	case c != nil:
+		x.moveTo(c)
+	case r != nil:
+		x.fail(nil, r)
+	}
+}
+
+// give is the exchange's part of channel.give.
 func (x *exchange) give(c *channel) {
+	x.heldFrom = time.Time{}
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	select {
-	case <-x.wrote: // of the channel before
-	default:
-	}
-	x.on, x.writing, x.heard, x.dead = c, true, false, false
+	x.on, x.writing, x.sent = c, true, 0
+	x.mu.Unlock()
+	x.turn.Broadcast()
 }
 
-// moveTo sends the request, or its beginning, into c, or into another channel if c
-// has ended. It gives the channel that took it, or nil if it has ended the exchange.
-func (x *exchange) moveTo(c *channel) *channel {
-	for c != nil {
-		n := 0
-		if !x.isAborted() {
-			n, _ = c.Write(x.out)
-		}
-		if !x.wroteTo(n) {
-			break
-		}
-		c = x.moveOn(c, n > 0)
-	}
-	return c
-}
-
-// wroteTo ends the writing, of which n bytes were taken. It says whether that
-// was in vain and is the caller's to mend: if not, it is that of the channel's
-// goroutine, now or when it sees the end.
-func (x *exchange) wroteTo(n int) bool {
+// moveTo sends what there is of the request into c, which it was given. If that
+// fails, c's goroutine will find out.
+func (x *exchange) moveTo(c *channel) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if c.tunnel.agreed() {
+		x.keep()
+	}
+	var room [maxIDField]byte
+	id := c.tunnel.appendID(room[:0], x.seq)
+	x.out = slices.Replace(x.out, int(x.id.from), int(x.id.to), id...)
+	x.id.to = x.id.from + int32(len(id))
+	x.send(c)
+}
+
+// send sends what is in out and was not sent. The caller has set writing, which
+// send unsets, and holds mu, which send lets go while it writes.
+func (x *exchange) send(c *channel) {
+	var err error
+	if x.aborted {
+		err = errCut
+	}
+	for err == nil && x.sent < len(x.out) {
+		n, rest := 0, x.out[x.sent:]
+		x.mu.Unlock()
+		n, err = c.Write(rest)
+		x.mu.Lock()
+		x.sent += n
+		x.taken = x.taken || n > 0
+	}
+	x.endWriting(c, err)
+}
+
+// endWriting lets the next one write. The caller holds mu.
+func (x *exchange) endWriting(c *channel, err error) {
 	x.writing = false
-	x.wrote <- struct{}{}
-	if x.heard || n > 0 && !x.dead {
+	x.turn.Broadcast()
+	if err != nil {
+		x.mu.Unlock()
+		c.Close()
+		x.mu.Lock()
+	}
+}
+
+// push adds p, which is the next of the body, to the request. What is kept is sent
+// by whoever writes just then, or gives x a channel; what cannot be kept waits for
+// a channel here. stuck is set while the channel may be what push waits for. It
+// reports false if no more is needed.
+func (x *exchange) push(p []byte, stuck *time.Timer) bool {
+	limit := x.v.s.limits.BodyIdle
+	defer stuck.Stop()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.grow(p) {
+		if x.on != nil && !x.writing {
+			x.writing = true
+			stuck.Reset(limit)
+			x.send(x.on)
+		}
+		return !x.over
+	}
+	for !x.over && x.on == nil {
+		x.turn.Wait()
+	}
+	stuck.Reset(limit)
+	for !x.over && (x.on == nil || x.writing || x.sent < len(x.out)) {
+		x.turn.Wait()
+	}
+	if x.over {
 		return false
 	}
-	x.on = nil
-	return true
+	x.drop()
+	x.writing = true
+	c := x.on
+	x.mu.Unlock()
+	_, err := c.Write(p)
+	x.mu.Lock()
+	x.endWriting(c, err)
+	return err == nil // else c's goroutine knows, or will
 }
 
-// lost is called by c's goroutine when c has ended before anything of the answer
-// was there.
+// pushed says that nothing more of the request will come.
+func (x *exchange) pushed() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.whole = true
+	x.turn.Broadcast()
+}
+
+// lost is called by the owner, c's goroutine, when c has ended before the answer was
+// complete: x goes to another channel, or ends.
 func (x *exchange) lost(c *channel) {
 	c.Close()
 	x.mu.Lock()
-	theirs := x.on != c || x.writing
-	x.dead = x.dead || x.on == c
+	for x.writing { // into a channel that has ended: it takes no time
+		x.turn.Wait()
+	}
+	x.on = nil
 	x.mu.Unlock()
-	if !theirs {
-		x.moveTo(x.moveOn(c, true))
-	}
-}
-
-// moveOn gives x a new channel after c, which has ended, or ends it. If nothing of
-// the request was taken any request can be sent again. Otherwise a channel that
-// was kept may have been closed by the app just then, but it may also have acted on
-// the request: one of which everything is at hand is sent again, once, if getting
-// it twice does no harm.
-func (x *exchange) moveOn(c *channel, taken bool) *channel {
-	c.Close()
-	again := x.moves <= x.v.s.limits.ChannelsOpened+1 // or a client could keep it moving for ever
-	if taken {
-		again = again && x.idempotent && x.whole && c.used
-	}
-	if !again || x.isAborted() {
+	if x.isAborted() || !x.mayMove(c) {
 		x.fail(nil, noAnswer())
-		return nil
+		return
 	}
 	x.moves++
-	next, r := x.name.acquire(x, (*tunnel).acquireFresh)
-	if r != nil {
-		x.fail(nil, r)
+	x.fresh, x.heard = true, false
+	x.place()
+}
+
+// mayMove says whether x can be sent again after c has ended. If no channel has
+// taken a byte of it any request can. If some has, the app may have acted on it.
+//
+// A far end with which IDs are agreed tells a request that it has had before, so
+// that any can be sent again that was kept, unless the visitor has some of an answer
+// that does not say how long it is. It goes once to a tunnel that lives: it may be
+// the request that ends the channel.
+//
+// With others, a channel that was kept may have been closed by the app just then: a
+// request of which everything is at hand is sent again, once, if getting it twice
+// does no harm.
+func (x *exchange) mayMove(c *channel) bool {
+	x.mu.Lock()
+	taken, kept, all := x.taken, x.kept, x.whole && !x.dropped
+	x.mu.Unlock()
+	switch t := c.tunnel; {
+	case x.moves == maxMoves:
+		return false
+	case !taken:
+		return !x.heard
+	case t.agreed() && kept && (!x.began || x.passed.size > 0):
+		if x.diedOn == t {
+			if t.client.alive() {
+				return false
+			}
+			t.leave() // the connection has ended, and this is the first to know
+		}
+		x.diedOn = t
+		return true
 	}
-	return next
+	return x.idempotent && all && c.used && !x.heard
+}
+
+// barredFrom says whether x must not go to t: it was sent to another tunnel, and t
+// could not know.
+func (x *exchange) barredFrom(t *tunnel) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.taken && !t.agreed() && (!x.idempotent || x.began)
 }
 
 func (x *exchange) channel() *channel {
@@ -159,20 +277,29 @@ func (x *exchange) channel() *channel {
 	return x.on
 }
 
+func (x *exchange) isAborted() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.aborted
+}
+
 // abort ends the exchange of that number, if it is still under way: nobody will
 // answer it but the relay with r, or nobody at all if r is nil.
 func (x *exchange) abort(number int, r *refusal) {
 	x.mu.Lock()
-	if x.number != number || x.aborted {
+	if x.number != number || x.aborted || x.over {
 		x.mu.Unlock()
 		return
 	}
 	x.aborted, x.why = true, r
-	c := x.on
+	c, n := x.on, x.name
 	x.mu.Unlock()
-	if c != nil {
+	switch {
+	case c != nil:
 		c.Close()
-	}
+	case n.withdraw(x, number):
+		x.fail(nil, r)
+	} // else it is between the two, and will see that it is aborted
 }
 
 // fail ends the exchange with r, or, if some of an answer was written already,
@@ -182,46 +309,37 @@ func (x *exchange) fail(c *channel, r *refusal) {
 		c.Close()
 	}
 	x.mu.Lock()
-	aborted := x.aborted
+	aborted, whole, head := x.aborted, x.whole, x.head()
 	if aborted {
 		r = x.why
 	}
 	x.mu.Unlock()
 	keep := false
-	switch {
-	case r == nil || x.began:
+	if r == nil || x.began {
 		x.v.cut()
-	default:
-		keep = x.whole && x.persistent && !aborted && !x.v.s.isStopping()
+	} else {
+		keep = whole && x.persistent && !aborted && !x.v.s.isStopping()
 		var q request
-		q.parse(x.out[:headLength(x.out)]) // x.q may have moved
+		q.parse(head) // x.q may have moved
 		keep = x.v.write(r.page(x.asked, &q.message, keep)) == nil && keep
 	}
 	x.finish(keep)
 }
 
-// headLength is the length of a head that the relay has written itself.
-func headLength(p []byte) int {
-	var scan headScan
-	n, _ := scan.end(p)
-	return n
-}
-
 // finish gives the exchange back to the visitor.
 func (x *exchange) finish(keep bool) {
 	x.mu.Lock()
-	writing := x.writing
-	x.mu.Unlock()
-	if writing { // the channel is closed: it takes no time
-		<-x.wrote
+	for x.writing { // the channel is closed: it takes no time
+		x.turn.Wait()
 	}
-	x.mu.Lock()
-	x.on = nil
-	x.mu.Unlock()
-	x.name.busy.Add(-1)
+	x.on, x.over = nil, true
+	x.forget()
 	if cap(x.out) > keptScratch {
 		x.out = nil
 	}
+	x.mu.Unlock()
+	x.turn.Broadcast()
+	x.name.busy.Add(-1)
 	if cap(x.scratch) > keptScratch {
 		x.scratch = nil
 	}
@@ -232,213 +350,51 @@ func (x *exchange) finish(keep bool) {
 	x.done <- keep
 }
 
-// answer passes the answer that has begun to arrive on c. It reports whether c can
-// carry another exchange, which it then may do already.
-func (x *exchange) answer(c *channel) bool {
-	if !x.hear(c) {
+// keep counts what there is of the request, so that it can be sent again until it is
+// answered. It reports false if there is no room. The caller holds mu.
+func (x *exchange) keep() bool {
+	if x.counted == 0 && !x.count(len(x.out)) {
 		return false
 	}
-	n, err := x.readReply(c)
-	if err != nil {
-		x.fail(c, asReplyRefusal(err))
+	x.kept = !x.large && !x.dropped && len(x.out) <= x.v.s.limits.Replay
+	return true
+}
+
+// grow adds p to a request that is kept. If there is no room the request is no
+// longer kept, and grow reports false. The caller holds mu.
+func (x *exchange) grow(p []byte) bool {
+	x.kept = x.kept && !x.over && len(x.out)+len(p) <= x.v.s.limits.Replay && x.count(len(p))
+	if x.kept {
+		x.out = append(x.out, p...)
+	}
+	return x.kept
+}
+
+func (x *exchange) count(n int) bool {
+	s := x.v.s
+	if s.kept.Add(int64(n)) > int64(s.limits.ReplayTotal) {
+		s.kept.Add(-int64(n))
 		return false
 	}
-	if x.reply.status == 101 {
-		x.switchProtocols(c, n)
-		return false
-	}
-	b := x.reply.body(x.asked)
-	endless := b.kind == untilClose || b.kind == chunked && x.asked.minor == 0
-	keep := x.persistent && !endless && !x.v.s.isStopping()
-	if err := x.passReply(c, n, &b, keep); err != nil {
-		x.fail(c, asReplyRefusal(err))
-		return false
-	}
-	sent := x.isSent()
-	again := sent && x.reply.persistent() && b.kind != untilClose && c.in.empty()
-	if again {
-		c.in.shrink()
-		again = c.tunnel.deliver(c)
-	}
-	if !again {
-		c.Close() // also wakes a visitor's goroutine that still sends
-	}
-	x.finish(keep && sent)
-	return again
+	x.counted += n
+	return true
 }
 
-// hear says that some of an answer has come on c. It reports false if x has moved on.
-func (x *exchange) hear(c *channel) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.heard = x.heard || x.on == c
-	return x.on == c
-}
-
-// asReplyRefusal says in the app's place what went wrong with its answer.
-func asReplyRefusal(err error) *refusal {
-	if errors.Is(err, errCut) {
-		return noAnswer()
-	}
-	return badAnswer()
-}
-
-// errCut is an answer that ended too soon.
-var errCut = errors.New("the answer was cut short")
-
-// readReply reads heads until that of the answer proper, and gives its length.
-// Those of status 1xx are passed at once.
-func (x *exchange) readReply(c *channel) (int, error) {
-	for range maxInformational {
-		n, err := x.readReplyHead(c)
-		if err != nil {
-			return 0, err
-		}
-		if x.reply.status >= 200 || x.reply.status == 101 {
-			return n, nil
-		}
-		if x.asked.minor == 1 {
-			x.scratch = x.reply.appendTo(x.scratch[:0], x.asked, true)
-			if err := x.v.write(x.scratch); err != nil {
-				return 0, errCut
-			}
-		}
-		c.in.use(n)
-	}
-	return 0, errors.New("too many answers of status 1xx")
-}
-
-func (x *exchange) readReplyHead(c *channel) (int, error) {
-	var scan headScan
-	for {
-		n, err := scan.end(c.in.bytes())
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 {
-			return n, x.reply.parse(c.in.bytes()[:n])
-		}
-		if err := c.in.read(c); err != nil {
-			return 0, errCut
-		}
+// forget counts the request no longer.
+func (x *exchange) forget() {
+	if x.counted > 0 {
+		x.v.s.kept.Add(-int64(x.counted))
+		x.counted, x.kept = 0, false
 	}
 }
 
-// passReply passes the answer whose head has n bytes.
-func (x *exchange) passReply(c *channel, n int, b *body, keep bool) error {
-	head := x.reply.appendTo(x.scratch[:0], x.asked, keep)
-	c.in.use(n)
-	m, payload, err := x.take(b, c.in.bytes())
-	if err != nil {
-		return err
+// drop lets go of all but the head, before more is sent than is kept. The caller
+// holds mu.
+func (x *exchange) drop() {
+	if !x.dropped {
+		x.dropped = true
+		x.forget()
+		x.out = bytes.Clone(x.head())
+		x.sent = len(x.out)
 	}
-	head = append(head, c.in.bytes()[:payload]...)
-	c.in.use(m)
-	x.scratch, x.began = head, true
-	if err := x.v.write(head); err != nil || b.done() {
-		return err
-	}
-
-	number, limit := x.number, x.v.s.limits.StreamIdle
-	silent := time.AfterFunc(limit, func() { x.abort(number, noAnswer()) })
-	defer silent.Stop()
-	c.in.enlarge()
-	for !b.done() {
-		silent.Reset(limit)
-		if c.in.read(c) != nil {
-			if b.kind == untilClose && !x.isAborted() && c.tunnel.client.alive() {
-				return nil
-			}
-			return errCut
-		}
-		if m, payload, err = x.take(b, c.in.bytes()); err != nil {
-			return err
-		}
-		if err := x.v.write(c.in.bytes()[:payload]); err != nil {
-			return err
-		}
-		c.in.use(m)
-	}
-	return nil
-}
-
-// take says how many of the bytes in p, which come next, belong to the body, and
-// how many at the front of p are then to be written.
-func (x *exchange) take(b *body, p []byte) (taken, payload int, err error) {
-	if x.asked.minor == 0 {
-		return b.unwrap(p)
-	}
-	taken, err = b.take(p)
-	return taken, taken, err
-}
-
-func (x *exchange) isAborted() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.aborted
-}
-
-// isSent says whether all of the request was sent. An app may have read it all and
-// answered before the visitor's goroutine can say so.
-func (x *exchange) isSent() bool {
-	over := x.sent
-	if x.whole {
-		x.mu.Lock()
-		writing := x.writing
-		x.mu.Unlock()
-		if !writing {
-			return true
-		}
-		over = x.wrote
-	}
-	select {
-	case <-over:
-		return true
-	default:
-	}
-	limit := time.NewTimer(grace)
-	defer limit.Stop()
-	select {
-	case <-over:
-		return true
-	case <-limit.C:
-		return false
-	}
-}
-
-// switchProtocols passes the answer 101, whose head has n bytes, and then whatever
-// comes, until both ends have had their say.
-func (x *exchange) switchProtocols(c *channel, n int) {
-	if !x.switching {
-		x.fail(c, badAnswer())
-		return
-	}
-	limit, v := x.v.s.limits.StreamIdle, x.v
-	x.watch = time.AfterFunc(limit, func() { v.net.Close(); c.Close() })
-	defer x.watch.Stop()
-	x.began = true
-	x.scratch = x.reply.appendTo(x.scratch[:0], x.asked, true)
-	c.in.use(n)
-	err := v.write(x.scratch)
-	close(x.switches)
-	for err == nil {
-		if !c.in.empty() {
-			err = v.write(c.in.bytes())
-			c.in.use(len(c.in.bytes()))
-			x.watch.Reset(limit)
-			continue
-		}
-		if c.in.read(c) != nil {
-			break
-		}
-	}
-	v.closeWrite()
-	if err == nil {
-		select {
-		case <-x.pumped:
-		case <-c.gone:
-		}
-	}
-	c.Close()
-	x.finish(false)
 }

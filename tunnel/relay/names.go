@@ -21,15 +21,20 @@ const reserved = " www admin administrator api relay localhost local slackdev st
 	" mail smtp imap pop ftp ssh ns ns1 ns2 mx dns autoconfig autodiscover wpad isatap root support help docs static" +
 	" assets cdn metrics internal dashboard broadcasthost postmaster abuse security "
 
-// name is a label, and who has it.
+// name is a label, who has it, and what waits for it.
 type name struct {
 	label  string
 	owner  string                 // the fingerprint of the key that asked first
 	source string                 // where that key was then; "" if it is not counted
-	live   atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down
+	live   atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down; set with mu held
 	rules  atomic.Pointer[rules]  // of the last tunnel, also while it is down; nil: anybody may
 	busy   atomic.Int32           // requests under way
 	left   time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
+
+	mu      sync.Mutex  // guards the rest, the channels of all its tunnels, and what exchanges say of their waiting
+	waiting []*exchange // the one that came first is first
+	held    int         // of these, for want of a tunnel
+	timer   *time.Timer // calls expire; nil if none ever waited
 }
 
 // registry knows which name belongs to whom, for as long as the relay runs. It is
@@ -81,7 +86,7 @@ func (g *registry) claim(label, owner, source string, t *tunnel) (before *tunnel
 	}
 	t.name = n // before anybody can find t
 	n.rules.Store(t.rules)
-	return n.live.Swap(t), nil
+	return n.up(t), nil
 }
 
 // evict forgets the name, of those that match, that has been down longest, if that
@@ -107,9 +112,22 @@ func (g *registry) evict(match func(*name) bool) bool {
 func (g *registry) leave(t *tunnel) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if t.name.live.CompareAndSwap(t, nil) {
+	if t.name.down(t) {
 		t.name.left = time.Now()
 	}
+}
+
+// endHold turns away all requests that are held, and gives their number, and that
+// of the others that are under way.
+func (g *registry) endHold() (held, busy int) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, n := range g.names {
+		before := int(n.busy.Load())
+		away := n.endHold()
+		held, busy = held+away, busy+max(0, before-away)
+	}
+	return held, busy
 }
 
 // find gives the name that host, as a request has it, is for; nil if there is none.

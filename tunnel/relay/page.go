@@ -15,7 +15,8 @@ import (
 const (
 	codeBadRequest  = "bad-request"     // 400, 405, 408, 431, 505: the relay would not forward it
 	codeUnknownName = "unknown-name"    // 404: nobody has had this name since the relay started
-	codeTunnelDown  = "tunnel-down"     // 503: its owner is not connected
+	codeTunnelDown  = "tunnel-down"     // 503: its owner is not connected, and did not come back in time
+	codeStopping    = "relay-stopping"  // 503: the relay takes no more requests
 	codeBusy        = "busy"            // 503: too many requests of this name are under way
 	codeNotAllowed  = "not-allowed"     // 403: the name is for visitors of other networks
 	codeNoPassword  = "unauthorized"    // 401: the name asks for a password
@@ -37,6 +38,8 @@ type refusal struct {
 	Retry int `json:"retry_after,omitempty"`
 	// Challenge asks for a user and a password.
 	Challenge bool `json:"-"`
+	// Held is for how long the request has waited for its tunnel, in milliseconds, or 0.
+	Held int64 `json:"held_ms,omitempty"`
 }
 
 // Error gives the detail.
@@ -130,9 +133,26 @@ func unknownName() *refusal {
 		Detail: "There is no tunnel of this name. Names are forgotten when the relay restarts; start slackdev and use the URL that it shows."}
 }
 
-func tunnelDown() *refusal {
-	return &refusal{Status: http.StatusServiceUnavailable, Code: codeTunnelDown, Retry: 5,
+// tunnelDown is said of a request that was held for so long, or not at all.
+func tunnelDown(held time.Duration) *refusal {
+	r := &refusal{Status: http.StatusServiceUnavailable, Code: codeTunnelDown, Retry: 5,
 		Detail: "The tunnel of this name is down. It will work again as soon as its owner's slackdev is connected."}
+	if held > 0 {
+		r.Held = held.Milliseconds()
+		r.Detail = "The tunnel of this name is down, and did not come back while the request was held, for " + held.String() +
+			". It will work again as soon as its owner's slackdev is connected."
+	}
+	return r
+}
+
+func holdFull() *refusal {
+	return &refusal{Status: http.StatusServiceUnavailable, Code: codeTunnelDown, Retry: 5,
+		Detail: "The tunnel of this name is down, and as many requests as there is room for wait for it already."}
+}
+
+func stopping() *refusal {
+	return &refusal{Status: http.StatusServiceUnavailable, Code: codeStopping, Retry: 1,
+		Detail: "This relay is about to stop and takes no more requests."}
 }
 
 func busy() *refusal {

@@ -5,10 +5,13 @@
 // What the relay promises:
 //
 //   - It reads heads and forwards bytes. It cannot look into a payload: nothing of
-//     the inspector is linked in, and the body goes from one buffer to the wire.
+//     the inspector is linked in, and a body goes from a buffer to the wire. One that
+//     could have to be sent again is kept in memory until its answer is complete.
 //   - A head is understood in one way or refused: the parser decides for both ends
 //     where a message stops, so nothing can be smuggled past it.
 //   - An answer that was cut short is never made to look whole.
+//   - No request is lost to a tunnel that comes back at once: it is held, or sent
+//     again to a far end that knows it by its ID and does not give it to the app twice.
 //   - Everything is bounded: sizes, times, connections, channels, names.
 //
 // The protocol, as a client sees it, is in docs/relay-protocol.md.
@@ -17,11 +20,11 @@ package relay
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -29,6 +32,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -77,7 +81,8 @@ type Limits struct {
 	NamesPerKey    int           // that are remembered for one key: 100
 	NamesPerSource int           // that are remembered for one address (a /64 in IPv6), whatever its keys; loopback is not counted: 200
 	NameKept       time.Duration // for which a name that is down is never forgotten: 24 h
-	KeepAlive      time.Duration // between keep-alives on a silent connection, which is dead after three: 5 s
+	KeepAlive      time.Duration // between keep-alives on a silent connection, which is dead after three of it: 2 s
+	Probe          time.Duration // for a connection to give a sign of life when a newer one takes its name: 1 s
 	Open           time.Duration // for a client to open a channel: 10 s
 	ChannelIdle    time.Duration // for which an unused channel is kept: 75 s
 	ChannelsOpened int           // ahead of need, to clients that ask for it: 2
@@ -96,7 +101,14 @@ type Limits struct {
 	BodyIdle   time.Duration // for which a body may stand still because an end does not send or take it: 30 s
 	HalfClosed time.Duration // for which a visitor that has ended its side waits for bytes of an answer: 30 s
 	StreamIdle time.Duration // for which an app may be silent in an answer, and both ends after an upgrade: 10 min
-	Drain      time.Duration // to finish requests when the relay is asked to stop: 5 s
+	Drain      time.Duration // to finish requests when the relay is asked to stop; negative: none: 5 s
+
+	// Requests that outlive their tunnel.
+	Hold         time.Duration // for which a request waits for a tunnel that is down; negative: not at all: 2.5 s
+	HoldRequests int           // of one name that wait so: 100
+	HoldTotal    int           // that wait so in all: 2,000
+	Replay       int           // bytes of a request that is kept until its answer is complete: 256 KiB
+	ReplayTotal  int           // bytes of all that are kept, or wait for their tunnels: 64 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -110,7 +122,8 @@ func (l Limits) withDefaults() Limits {
 	l.NamesPerKey = cmp.Or(l.NamesPerKey, 100)
 	l.NamesPerSource = cmp.Or(l.NamesPerSource, 200)
 	l.NameKept = cmp.Or(l.NameKept, 24*time.Hour)
-	l.KeepAlive = cmp.Or(l.KeepAlive, 5*time.Second)
+	l.KeepAlive = cmp.Or(l.KeepAlive, 2*time.Second)
+	l.Probe = cmp.Or(l.Probe, time.Second)
 	l.Open = cmp.Or(l.Open, 10*time.Second)
 	l.ChannelIdle = cmp.Or(l.ChannelIdle, 75*time.Second)
 	l.ChannelsOpened = cmp.Or(l.ChannelsOpened, 2)
@@ -125,6 +138,11 @@ func (l Limits) withDefaults() Limits {
 	l.HalfClosed = cmp.Or(l.HalfClosed, 30*time.Second)
 	l.StreamIdle = cmp.Or(l.StreamIdle, 10*time.Minute)
 	l.Drain = cmp.Or(l.Drain, 5*time.Second)
+	l.Hold = cmp.Or(l.Hold, 2500*time.Millisecond)
+	l.HoldRequests = cmp.Or(l.HoldRequests, 100)
+	l.HoldTotal = cmp.Or(l.HoldTotal, 2000)
+	l.Replay = cmp.Or(l.Replay, 256<<10)
+	l.ReplayTotal = cmp.Or(l.ReplayTotal, 64<<20)
 	return l
 }
 
@@ -148,14 +166,18 @@ func (l Listeners) Close() error {
 }
 
 // Run serves on all listeners until ctx ends or a listener fails. It closes them,
-// gives the requests under way Limits.Drain to finish, ends everything that it has
-// started, and returns nil if it was ctx that ended it.
+// tells the clients to move, gives the requests under way Limits.Drain to finish,
+// ends everything that it has started, and returns nil if it was ctx that ended it.
 func (r *Relay) Run(ctx context.Context, on Listeners) error {
 	defer on.Close()
 	s, err := r.server(addrOf(on.HTTP), addrOf(on.HTTPS))
 	if err != nil {
 		return err
 	}
+	return s.serve(ctx, on)
+}
+
+func (s *server) serve(ctx context.Context, on Listeners) (err error) {
 	failed := make(chan error, 3)
 	serve := func(what string, f func(net.Listener) error, l net.Listener) {
 		if l == nil {
@@ -199,6 +221,10 @@ type server struct {
 	guesses  guesses
 	seats    chan struct{} // as many as there may be visitors
 	log      *slog.Logger
+	run      string        // a part of all IDs: no other run of a relay has it
+	requests atomic.Uint64 // so far
+	held     atomic.Int64  // requests that wait for a tunnel
+	kept     atomic.Int64  // bytes of requests that could be sent again
 	stopping chan struct{}
 	buffers  sync.Pool      // of *[largeBuffer]byte
 	tasks    sync.WaitGroup // every goroutine
@@ -222,6 +248,7 @@ func (r *Relay) server(plain, secure net.Addr) (*server, error) {
 	}
 	s := &server{
 		Relay: r, limits: r.Limits.withDefaults(), scheme: cmp.Or(r.Scheme, "http"), port: r.Port, log: r.Log,
+		run:      strings.ToLower(rand.Text()[:runLength]),
 		origin:   net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1},
 		stopping: make(chan struct{}),
 		clients:  map[*client]bool{}, byKey: map[string]int{}, visitors: map[*visitor]bool{},
@@ -263,38 +290,4 @@ func (s *server) url(label string) *url.URL {
 		host += ":" + strconv.Itoa(s.port)
 	}
 	return &url.URL{Scheme: s.scheme, Host: host}
-}
-
-// stop ends what Run has started: idle visitors at once, requests under way after
-// Limits.Drain at the latest, and then the clients.
-func (s *server) stop(on Listeners) {
-	close(s.stopping)
-	on.Close()
-	s.mu.Lock()
-	s.ended = true
-	strangers := slices.AppendSeq(slices.Collect(maps.Keys(s.logins.in)), maps.Keys(s.handshakes.in))
-	visitors, clients := slices.Collect(maps.Keys(s.visitors)), slices.Collect(maps.Keys(s.clients))
-	s.mu.Unlock()
-
-	for _, c := range strangers {
-		c.Close()
-	}
-	for _, v := range visitors {
-		v.nudge()
-	}
-	drained := make(chan struct{})
-	s.tasks.Go(func() { s.visiting.Wait(); close(drained) })
-	limit := time.NewTimer(s.limits.Drain)
-	defer limit.Stop()
-	select {
-	case <-drained:
-	case <-limit.C:
-	}
-	for _, v := range visitors {
-		v.net.Close()
-	}
-	for _, c := range clients {
-		c.conn.Close()
-	}
-	s.tasks.Wait()
 }

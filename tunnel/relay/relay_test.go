@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 type world struct {
 	t     testing.TB
 	relay *Relay
+	s     *server
 	ssh   string // address
 	http  string
 	https string       // with Relay.Certificate
@@ -65,22 +66,40 @@ func startOn(t testing.TB, sshListener net.Listener, change func(*Relay)) *world
 	if change != nil {
 		change(r)
 	}
+	if r.Limits.Hold == 0 { // what most tests know to be down need not be waited for
+		r.Limits.Hold = -1
+	}
 	on := Listeners{SSH: sshListener, HTTP: listen(t)}
-	w := &world{t: t, relay: r, ssh: on.SSH.Addr().String(), http: on.HTTP.Addr().String()}
 	if r.Certificate != nil {
 		on.HTTPS = listen(t)
+	}
+	return startBetween(t, on, r)
+}
+
+func startBetween(t testing.TB, on Listeners, r *Relay) *world {
+	t.Helper()
+	s, err := r.server(addrOf(on.HTTP), addrOf(on.HTTPS))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, relay: r, s: s, ssh: on.SSH.Addr().String(), http: on.HTTP.Addr().String()}
+	if on.HTTPS != nil {
 		w.https = on.HTTPS.Addr().String()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx, on) }()
+	go func() { ended <- s.serve(ctx, on) }()
 	var once sync.Once
-	var err error
 	w.stop = func() error {
 		once.Do(func() { cancel(); err = <-ended })
 		return err
 	}
 	t.Cleanup(func() {
+		defer func() {
+			if held, kept := s.held.Load(), s.kept.Load(); held != 0 || kept != 0 {
+				t.Errorf("%d requests are still counted as held, and %d bytes as kept", held, kept)
+			}
+		}()
 		if err := w.stop(); err != nil {
 			t.Errorf("the relay ended with %v", err)
 		}
@@ -100,12 +119,16 @@ func listen(t testing.TB) net.Listener {
 // far is a client of the relay and the listener at its end of the tunnel.
 type far struct {
 	t        testing.TB
+	nc       net.Conn
 	conn     ssh.Conn
+	token    string        // of its hello, if it has said one
+	asked    chan string   // global requests of the relay
 	channels chan net.Conn // that the relay has opened
 	come     chan come     // see busyApp
 	opened   atomic.Int64
 	opens    atomic.Pointer[wire.ForwardedOpen] // the last one
 	refuse   atomic.Int32                       // refuse so many channels
+	stall    atomic.Pointer[chan struct{}]      // closed with the first channel, which is not answered
 	done     chan struct{}
 }
 
@@ -130,9 +153,13 @@ func (w *world) connectOn(nc net.Conn, key ssh.Signer, version string) (*far, er
 	if err != nil {
 		return nil, err
 	}
-	f := &far{t: w.t, conn: conn, channels: make(chan net.Conn, 1024), come: make(chan come, 1024), done: make(chan struct{})}
+	f := &far{t: w.t, nc: nc, conn: conn, asked: make(chan string, 1024), channels: make(chan net.Conn, 1024), come: make(chan come, 1024), done: make(chan struct{})}
 	go func() {
 		for r := range requests {
+			select {
+			case f.asked <- r.Type:
+			default:
+			}
 			r.Reply(r.Type == "keepalive@openssh.com", nil)
 		}
 	}()
@@ -157,6 +184,10 @@ func (w *world) connectOn(nc net.Conn, key ssh.Signer, version string) (*far, er
 
 // take accepts a channel, or gives nil.
 func (f *far) take(nc ssh.NewChannel, open *sync.WaitGroup) net.Conn {
+	if stall := f.stall.Swap(nil); stall != nil {
+		close(*stall)
+		return nil
+	}
 	if f.refuse.Add(-1) >= 0 {
 		nc.Reject(ssh.Prohibited, "not yet")
 		return nil

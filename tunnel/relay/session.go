@@ -25,9 +25,13 @@ func (c *client) takeChannel(nc ssh.NewChannel) {
 	}
 	c.tasks.Go(func() {
 		defer c.sessions.Add(-1)
-		s := &session{client: c, Channel: ch, hangUp: make(chan struct{})}
+		s := &session{client: c, Channel: ch, hangUp: make(chan struct{}), at: make(chan int), over: make(chan struct{})}
 		c.tasks.Go(s.readInput)
 		s.serve(requests)
+		c.mu.Lock()
+		delete(c.started, s)
+		c.mu.Unlock()
+		close(s.over)
 	})
 }
 
@@ -38,7 +42,9 @@ type session struct {
 	client  *client
 	hangUp  chan struct{} // closed when they have
 	started bool
-	shown   int // notes
+	shown   int           // notes
+	at      chan int      // gives shown, whenever somebody asks
+	over    chan struct{} // closed when nothing more will be shown
 }
 
 // serve blocks until the channel is closed.
@@ -50,6 +56,7 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 			noted = s.show()
 		}
 		select {
+		case s.at <- s.shown:
 		case req, ok := <-requests:
 			if !ok {
 				return
@@ -71,6 +78,9 @@ func (s *session) take(req *ssh.Request) bool {
 	case "shell", "exec":
 		first := !s.started
 		s.started = true
+		s.client.mu.Lock()
+		defer s.client.mu.Unlock()
+		s.client.started[s] = true
 		return first
 	}
 	return false

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -244,7 +243,7 @@ func decrement(m map[string]int, k string) {
 
 // login makes a client of a stranger and serves it, or closes the connection.
 func (s *server) login(nc net.Conn) {
-	watched := &watchedConn{Conn: nc}
+	watched := newWatchedConn(nc)
 	nc.SetDeadline(time.Now().Add(s.limits.Login))
 	conn, channels, requests, err := ssh.NewServerConn(watched, s.config)
 	s.dismiss(&s.logins, nc)
@@ -268,24 +267,4 @@ func (s *server) login(nc net.Conn) {
 	}
 	defer s.exit(c)
 	c.serve(channels, requests)
-}
-
-// watchedConn notes when the other end was last heard.
-type watchedConn struct {
-	net.Conn
-	heard atomic.Int64 // Unix time in nanoseconds
-}
-
-// Read notes the time of what it reads.
-func (c *watchedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.heard.Store(time.Now().UnixNano())
-	}
-	return n, err
-}
-
-// silence is for how long nothing was heard.
-func (c *watchedConn) silence() time.Duration {
-	return time.Since(time.Unix(0, c.heard.Load()))
 }

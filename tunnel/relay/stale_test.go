@@ -179,3 +179,43 @@ func TestAChannelThatTookNoByteIsReplacedForAnyMethod(t *testing.T) {
 		})
 	}
 }
+
+func TestARequestThatIsSentAgainWaitsForNoChannelThatWasUsed(t *testing.T) {
+	w := start(t, short(Limits{Open: time.Hour}))
+	f, err := w.connect(newSigner(t), "SSH-2.0-OpenSSH_9.2") // nothing ahead
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.forward("app", 80)
+	first, second := w.visit(get("app", "/")), w.visit(get("app", "/"))
+	a, b := f.app(), f.app()
+	a.request()
+	b.request()
+	a.say(done)
+	b.say(done)
+	first.answer("GET")
+	second.answer("GET")
+	until(t, "both channels are idle", func() bool {
+		n := w.s.names.find([]byte("app.localhost"))
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return len(n.live.Load().idle) == 2
+	})
+	first.send(get("app", "/"))
+	closed := make(chan struct{}, 2)
+	for _, c := range []*appConn{a, b} {
+		go func() { // whichever it comes on
+			if _, err := http.ReadRequest(c.r); err == nil {
+				c.Close()
+			}
+			closed <- struct{}{}
+		}()
+	}
+	<-closed
+	c := f.app()
+	c.request()
+	c.say(done)
+	if resp, _ := first.answer("GET"); resp.StatusCode != 200 {
+		t.Errorf("got %s", resp.Status)
+	}
+}

@@ -3,7 +3,6 @@ package relay
 import (
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -20,146 +19,91 @@ const secondOpen = 100 * time.Millisecond
 type tunnel struct {
 	client *client
 	bind   wire.ForwardRequest // as it was asked for
+	hello  *wire.Hello         // nil if the client has not said it before
+	idHead string              // see appendID
 	name   *name
 	rules  *rules // who may use it; nil: anybody
 
-	mu      sync.Mutex // guards the rest, and every channel.serves
+	// Guarded by name.mu.
+	ready   bool // the client knows that it has the forward
 	ended   bool
 	idle    []*channel // unused ones first, the one that was used last is last
-	waiting []*waiter  // the one that has waited longest is first
 	opening int
 	opened  bool        // some channel was
 	prune   *time.Timer // runs while there are idle channels
 }
 
-// waiter is an exchange that needs a channel.
-type waiter struct {
-	x     *exchange
-	fresh bool          // not one that was used
-	got   chan *channel // has room for one; nil: the client refuses
-}
+// agreed says whether the far end knows requests by their IDs.
+func (t *tunnel) agreed() bool { return t.hello != nil }
 
 func (t *tunnel) closed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.name.mu.Lock()
+	defer t.name.mu.Unlock()
 	return t.ended
 }
 
-// leave ends the tunnel and its hold on the name.
+// leave ends the tunnel and its hold on the name. It may be called more than once.
 func (t *tunnel) leave() {
-	t.client.s.names.leave(t)
 	t.close()
+	t.client.s.names.leave(t)
 }
 
 // close takes no new exchanges. Those that are under way go on.
 func (t *tunnel) close() {
-	t.mu.Lock()
-	idle, waiting := t.idle, t.waiting
-	t.ended, t.idle, t.waiting = true, nil, nil
+	t.name.mu.Lock()
+	idle := t.idle
+	t.ended, t.idle = true, nil
 	if t.prune != nil {
 		t.prune.Stop()
 	}
-	t.mu.Unlock()
-	for _, w := range waiting {
-		w.got <- nil
-	}
+	t.name.mu.Unlock()
 	for _, c := range idle {
 		c.Close()
 	}
 }
 
-// warm opens channels ahead of need.
+// warm opens channels for those who wait, and some ahead of need. It is called when
+// the client was told that it has the forward.
 func (t *tunnel) warm() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.name.mu.Lock()
+	defer t.name.mu.Unlock()
+	t.ready = true
 	t.open()
 }
 
 // open begins to open the channels that are short: for those who wait, and to have
-// some ahead. The caller holds t.mu, so that nothing is begun once t has ended.
+// some ahead. The caller holds name.mu, so that nothing is begun once t has ended.
 func (t *tunnel) open() {
-	n := len(t.waiting)
+	waiting, ahead := len(t.name.waiting), 0
 	if t.client.ahead {
-		n += t.client.s.limits.ChannelsOpened
+		ahead = t.client.s.limits.ChannelsOpened
 	}
-	for !t.ended && t.opening+len(t.idle) < n {
+	if !t.ready || t.ended {
+		return
+	}
+	// While somebody waits nothing is idle that they could use.
+	for t.opening < waiting || t.opening+len(t.idle) < waiting+ahead {
 		t.opening++
 		t.client.tasks.Go(t.openOne)
 	}
 }
 
-// acquire gives x a channel, an idle one or else the first that comes free or is
-// opened.
-func (t *tunnel) acquire(x *exchange) (*channel, *refusal) {
-	t.mu.Lock()
-	if t.ended {
-		t.mu.Unlock()
-		return nil, tunnelDown()
+// idleFor takes an idle channel for x, or gives nil. The caller holds name.mu.
+func (t *tunnel) idleFor(x *exchange) *channel {
+	last := len(t.idle) - 1
+	if last < 0 {
+		return nil
 	}
-	var c *channel
-	if last := len(t.idle) - 1; last >= 0 {
-		c, t.idle = t.idle[last], t.idle[:last]
-		c.give(x)
+	at := last
+	if x.fresh {
+		at = 0
 	}
-	return t.await(&waiter{x: x}, c)
-}
-
-// acquireFresh gives x a channel that no request has used.
-func (t *tunnel) acquireFresh(x *exchange) (*channel, *refusal) {
-	t.mu.Lock()
-	if t.ended {
-		t.mu.Unlock()
-		return nil, tunnelDown()
+	c := t.idle[at]
+	if x.fresh && c.used {
+		return nil
 	}
-	w := &waiter{x: x, fresh: true}
-	for i, c := range t.idle {
-		if !c.used {
-			t.idle = slices.Delete(t.idle, i, i+1)
-			c.give(x)
-			return t.await(w, c)
-		}
-	}
-	return t.await(w, nil)
-}
-
-// await gives c, or what w gets if that is nil, and has opened what is short. The
-// caller holds t.mu, which await releases.
-func (t *tunnel) await(w *waiter, c *channel) (*channel, *refusal) {
-	if c == nil {
-		w.got = make(chan *channel, 1)
-		t.waiting = append(t.waiting, w)
-	}
-	t.open()
-	t.mu.Unlock()
-	if c != nil {
-		return c, nil
-	}
-	limit := time.NewTimer(t.client.s.limits.Open)
-	defer limit.Stop()
-	select {
-	case c = <-w.got:
-	case <-limit.C:
-		if !t.giveUp(w) {
-			c = <-w.got // it has just come
-		}
-	}
-	if c == nil {
-		return nil, noApp()
-	}
-	return c, nil
-}
-
-// giveUp takes w off the list. It reports whether w was still on it.
-func (t *tunnel) giveUp(w *waiter) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := range t.waiting {
-		if t.waiting[i] == w {
-			t.waiting = slices.Delete(t.waiting, i, i+1)
-			return true
-		}
-	}
-	return false
+	t.idle = slices.Delete(t.idle, at, at+1)
+	return c
 }
 
 // openOne opens a channel and serves it until it is closed.
@@ -175,6 +119,9 @@ func (t *tunnel) openOne() {
 	}
 	if err != nil {
 		t.client.s.log.Info("no channel", "name", t.name.label, "err", err)
+		if !errors.As(err, &refused) {
+			t.leave() // the connection has ended, and this is the first to know
+		}
 		t.openFailed()
 		return
 	}
@@ -183,11 +130,12 @@ func (t *tunnel) openOne() {
 		ssh.DiscardRequests(requests) // until the channel is closed
 		close(c.gone)
 	})
-	t.mu.Lock()
+	t.name.mu.Lock()
 	t.opening--
 	t.opened = true
-	t.mu.Unlock()
-	if !t.deliver(c) {
+	wanted := t.put(c)
+	t.name.mu.Unlock()
+	if !wanted {
 		c.Close()
 		return
 	}
@@ -222,41 +170,49 @@ func (t *tunnel) openChannel() (ssh.Channel, <-chan *ssh.Request, error) {
 }
 
 func (t *tunnel) neverOpened() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.name.mu.Lock()
+	defer t.name.mu.Unlock()
 	return !t.opened
 }
 
-// openFailed tells one that waits, unless the openings under way are enough for all.
+// openFailed turns away the first that waits, unless the openings under way are
+// enough for all, or another tunnel is for them to wait for.
 func (t *tunnel) openFailed() {
-	t.mu.Lock()
+	n := t.name
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	t.opening--
-	var w *waiter
-	if len(t.waiting) > t.opening {
-		w, t.waiting = t.waiting[0], t.waiting[1:]
+	if t.ended || len(n.waiting) <= t.opening {
+		return
 	}
-	t.mu.Unlock()
-	if w != nil {
-		w.got <- nil
-	}
+	first := n.waiting[0]
+	n.turnAway(func(x *exchange) *refusal {
+		if x != first {
+			return nil
+		}
+		return noApp()
+	})
 }
 
-// deliver gives c to the one that has waited longest, or keeps it. It reports
-// false if c is not wanted.
+// deliver takes c back when it has carried an exchange. It reports false if c is not
+// wanted any more.
 func (t *tunnel) deliver(c *channel) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.name.mu.Lock()
+	defer t.name.mu.Unlock()
 	c.serves = nil
+	return t.put(c)
+}
+
+// put gives c to the first that waits for one like it, or keeps it. It reports false
+// if c is not wanted. The caller holds name.mu.
+func (t *tunnel) put(c *channel) bool {
 	if t.ended {
 		return false
 	}
-	for i, w := range t.waiting {
-		if !w.fresh || !c.used {
-			t.waiting = slices.Delete(t.waiting, i, i+1)
-			c.give(w.x)
-			w.got <- c
-			return true
-		}
+	if x := t.name.next(c); x != nil {
+		c.give(x)
+		t.client.tasks.Go(func() { x.moveTo(c) })
+		return true
 	}
 	c.since = time.Now()
 	if c.used {
@@ -279,7 +235,7 @@ func (t *tunnel) pruneIdle() {
 	keep := t.client.s.limits.ChannelIdle
 	var old []*channel
 	next := keep
-	t.mu.Lock()
+	t.name.mu.Lock()
 	t.idle = slices.DeleteFunc(t.idle, func(c *channel) bool {
 		left := keep - time.Since(c.since)
 		if left <= 0 {
@@ -292,7 +248,7 @@ func (t *tunnel) pruneIdle() {
 	if len(t.idle) > 0 {
 		t.prune.Reset(next)
 	}
-	t.mu.Unlock()
+	t.name.mu.Unlock()
 	for _, c := range old {
 		c.Close()
 	}
@@ -307,11 +263,12 @@ type channel struct {
 	gone   chan struct{} // closed when the channel is closed, and not only half
 	used   bool          // some request has gone through
 
-	serves *exchange // nil while it is idle; guarded by tunnel.mu
-	since  time.Time // when it became idle; guarded by tunnel.mu
+	serves *exchange // nil while it is idle; guarded by name.mu
+	since  time.Time // when it became idle; guarded by name.mu
 }
 
-// give makes c the channel of x. The caller holds tunnel.mu.
+// give makes c the channel of x. The caller holds name.mu, and sees to it that
+// x.moveTo is called.
 func (c *channel) give(x *exchange) {
 	c.serves = x
 	x.give(c)
@@ -341,8 +298,8 @@ func (c *channel) serve() {
 // exchange gives the one that c carries. If there is none, c is never given to one.
 func (c *channel) exchange() *exchange {
 	t := c.tunnel
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.name.mu.Lock()
+	defer t.name.mu.Unlock()
 	if c.serves == nil {
 		for i := range t.idle {
 			if t.idle[i] == c {

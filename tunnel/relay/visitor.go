@@ -47,7 +47,7 @@ type visitor struct {
 func newVisitor(s *server, c net.Conn) *visitor {
 	v := &visitor{s: s, net: c, in: newInbox(&s.buffers), peer: s.peerOf(c)}
 	v.from, v.stamp = v.peer.addr, stampOf(v.peer.addr, v.peer.proto)
-	v.x.v, v.x.done, v.x.wrote = v, make(chan bool, 1), make(chan struct{}, 1)
+	v.x.v, v.x.done, v.x.turn.L = v, make(chan bool, 1), &v.x.mu
 	return v
 }
 
@@ -205,6 +205,7 @@ func (v *visitor) outlast() bool {
 		return false
 	}
 	v.wrote.Store(false)
+	v.x.name.vacate(&v.x)
 	ticks := time.NewTicker(v.s.limits.HalfClosed)
 	defer ticks.Stop()
 	for {
@@ -261,7 +262,16 @@ func (v *visitor) readHead() (int, error) {
 		if first {
 			v.readWithin(v.s.limits.Head)
 		}
-		if err := v.in.read(v.net); err != nil {
+		v.idling.Store(true) // before stopping is looked at: see nudge
+		stops := v.s.isStopping()
+		if !stops {
+			err = v.in.read(v.net)
+		}
+		v.idling.Store(false)
+		switch {
+		case stops, err != nil && v.s.isStopping():
+			return 0, stopping()
+		case err != nil:
 			return 0, err
 		}
 	}
@@ -281,68 +291,47 @@ func (v *visitor) handle(n int) bool {
 		return v.refuse(bad(err.Error()), x.q.asked(), &x.q.message, false)
 	}
 	v.locate(&x.q)
-	x.begin(b.done(), v.in.bytes()[n:n+m])
+	x.begin(&b, v.in.bytes()[n:n+m])
 	v.in.use(n + m)
-	c, r := v.s.route(x)
-	if r != nil {
+	if r := v.s.route(x); r != nil {
 		x.ended = time.Now()
-		keep := x.whole && x.persistent && !v.s.isStopping()
+		keep := b.done() && x.persistent && !v.s.isStopping()
 		return v.refuse(r, x.asked, &x.q.message, keep)
 	}
 	v.pending = true
-	if c = x.moveTo(c); c != nil && !x.whole {
-		v.sendBody(c, &b)
+	x.place()
+	if !b.done() {
+		v.sendBody(&b)
 	}
 	return true
 }
 
-// route finds a channel for x: the host's name, its tunnel, a channel of that. The
-// name counts x until its end.
-func (s *server) route(x *exchange) (*channel, *refusal) {
+// route finds the name that x is for, which counts it until its end.
+func (s *server) route(x *exchange) *refusal {
+	if s.isStopping() {
+		return stopping()
+	}
 	n := s.names.find(x.q.host)
 	if n == nil {
-		return nil, unknownName()
+		return unknownName()
 	}
 	if r := x.admit(n, n.rules.Load()); r != nil {
-		return nil, r
+		return r
 	}
 	if int(n.busy.Add(1)) > s.limits.Requests {
 		n.busy.Add(-1)
-		return nil, busy()
+		return busy()
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.name = n
-	c, r := n.acquire(x, (*tunnel).acquire)
-	if r != nil {
-		n.busy.Add(-1)
-	}
-	return c, r
-}
-
-// acquire takes a channel of the name's tunnel, and once more if another tunnel
-// takes its place meanwhile.
-func (n *name) acquire(x *exchange, from func(*tunnel, *exchange) (*channel, *refusal)) (*channel, *refusal) {
-	r := tunnelDown()
-	for range 2 {
-		t := n.live.Load()
-		if t == nil {
-			return nil, tunnelDown()
-		}
-		if r := x.admit(n, t.rules); r != nil { // they may have changed on the way
-			return nil, r
-		}
-		var c *channel
-		if c, r = from(t, x); c != nil || n.live.Load() == t {
-			return c, r
-		}
-	}
-	return nil, r
+	return nil
 }
 
 // sendBody sends the rest of a body as it comes.
-func (v *visitor) sendBody(c *channel, b *body) {
+func (v *visitor) sendBody(b *body) {
 	x, number, limit := &v.x, v.x.number, v.s.limits.BodyIdle
 	stuck := time.AfterFunc(limit, func() { x.abort(number, appStuck()) })
-	defer stuck.Stop()
 	stuck.Stop()
 	v.in.enlarge()
 	for !b.done() {
@@ -362,14 +351,12 @@ func (v *visitor) sendBody(c *channel, b *body) {
 			x.abort(number, bad(err.Error()))
 			return
 		}
-		stuck.Reset(limit)
-		if _, err := c.Write(v.in.bytes()[:n]); err != nil {
-			return // the channel's goroutine knows, or will
+		if !x.push(v.in.bytes()[:n], stuck) {
+			return
 		}
-		stuck.Stop()
 		v.in.use(n)
 	}
-	close(x.sent)
+	x.pushed()
 }
 
 // pump passes what comes after an upgrade.
