@@ -67,10 +67,12 @@ func (d *Dialer) direct(ctx context.Context, network, addr, peer string) (net.Co
 			defer mu.Unlock()
 			asked = true
 		},
-		DNSDone: func(httptrace.DNSDoneInfo) {
+		DNSDone: func(info httptrace.DNSDoneInfo) {
 			mu.Lock()
 			defer mu.Unlock()
-			resolved = time.Now()
+			if info.Err == nil && resolved.IsZero() {
+				resolved = time.Now()
+			}
 		},
 	})
 	conn, err := insistent((&net.Dialer{Resolver: d.Resolver}).DialContext)(traced, network, addr)
