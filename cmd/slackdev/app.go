@@ -19,6 +19,7 @@ import (
 	"github.com/slackdev/slackdev/cmd/internal/client"
 	"github.com/slackdev/slackdev/cmd/internal/config"
 	"github.com/slackdev/slackdev/cmd/internal/console"
+	"github.com/slackdev/slackdev/cmd/internal/probe"
 	"github.com/slackdev/slackdev/inspector"
 	"github.com/slackdev/slackdev/inspector/proxy"
 	"github.com/slackdev/slackdev/inspector/slack"
@@ -55,6 +56,7 @@ type app struct {
 	journal *inspector.Journal
 	rules   *mock.Rules
 	proxy   *proxy.Proxy
+	probe   *probe.Probe
 	token   string
 	local   net.Listener  // the local API and page
 	live    chan struct{} // closed when the first request can come
@@ -89,7 +91,7 @@ type options struct {
 // newApp makes the parts and joins them. It opens the history and the local port.
 func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) (_ *app, err error) {
 	a := &app{env: env, cfg: cfg, log: o.log, secrets: o.secrets, access: o.access, password: o.password, person: asker(env), screen: newScreen(env, cfg, o.json), live: make(chan struct{}), entrances: entrances(cfg)}
-	a.apps = a.upstreams()
+	a.apps = upstreams(cfg, a.entrances)
 	defer func() {
 		if err != nil {
 			a.close()
@@ -109,6 +111,12 @@ func newApp(ctx context.Context, env config.Env, cfg *config.Config, o options) 
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make a token for the local API: %w", err)
+	}
+	if a.probe, err = probe.New(env.Random, env.Now); err != nil {
+		return nil, err
+	}
+	if a.probe.Route, err = route(cfg, a.access); err != nil {
+		return nil, err
 	}
 	if err := a.openStore(ctx); err != nil {
 		return nil, err
@@ -224,7 +232,7 @@ func (a *app) join(ctx context.Context, o options) {
 		Journal: a.journal, Rules: a.rules, Status: a.describe, Token: a.token, Hosts: a.cfg.Hosts, Dir: o.pageDir, Log: a.log,
 		Replayer: &replay.Replayer{
 			Source: a.store, Handler: a.proxy, Host: a.cfg.App.Host, Secrets: a.secrets, Now: a.env.Now, NewID: ids.Next,
-			To: func(u *url.URL) http.Handler { return a.proxy.To(a.upstream("", u)) },
+			To: func(u *url.URL) http.Handler { return a.proxy.To(upstream(a.cfg, "", u)) },
 		},
 	}
 	a.mu.Lock()
@@ -255,7 +263,7 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	}
 
-	requests := a.server(a.proxy)
+	requests := a.server(a.probe.Handler(a.proxy))
 	requests.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return proxy.WithDeliveries(proxy.ConnContext(ctx, conn), wire.RequestIDField, tunnel.Token(conn))
 	}

@@ -37,6 +37,8 @@ type providers struct {
 	ask      func(context.Context, sshtunnel.Question) (string, error) // asks a person; nil: nobody is there
 	password string                                                    // from --password-fd, or empty
 
+	trace func(sshtunnel.Step) // hears of each step of opening a tunnel; nil: nobody does
+
 	// What the tunnels of one process have in common.
 	relay  *relayHere
 	choice *choice
@@ -91,6 +93,7 @@ func (p *providers) client(profile sshtunnel.Profile) (_ *sshtunnel.Provider, ju
 	provider := &sshtunnel.Provider{
 		Profile:   profile,
 		KeepAlive: sshtunnel.KeepAlive{Idle: p.cfg.KeepAlive},
+		Trace:     p.trace,
 		Log:       p.log,
 		Renamed:   p.renamed,
 		Heard:     func(line string) { p.heard(profile.Name, line) },
@@ -145,6 +148,7 @@ func (e *embedded) begin() (*sshtunnel.Provider, error) {
 		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{e.relay.user}},
 		Hosts:   sshtunnel.Hosts{Pinned: e.relay.host},
 		Access:  e.access,
+		Trace:   e.trace,
 		Log:     e.log,
 	}
 	return e.client, nil

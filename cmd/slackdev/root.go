@@ -72,7 +72,7 @@ the browser, and sends any of them again, freshly signed.`,
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		tunnelCommand(env), demoCommand(env), requestsCommand(env), showCommand(env), replayCommand(env),
-		sendCommand(env), mockCommand(env), relayCommand(env), versionCommand(env),
+		sendCommand(env), mockCommand(env), relayCommand(env), doctorCommand(env), versionCommand(env),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil { // cobra's own shrugs at a shell that it does not know

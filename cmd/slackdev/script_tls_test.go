@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"time"
@@ -57,7 +58,8 @@ func newAuthority() (*authority, error) {
 //	certificate [--name '*.localhost'] [--serial 2] [--lasts 720h] CERT KEY
 //
 // It writes a certificate and its key, in PEM; a negative time makes one that has
-// expired. KEY is readable by its owner alone.
+// expired. KEY is readable by its owner alone. Who has signed it stands in
+// $WORK/authority.pem.
 func (s *stage) makeCertificate(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("certificate", flag.ContinueOnError)
 	name := flags.String("name", "*.localhost", "")
@@ -89,6 +91,7 @@ func (s *stage) makeCertificate(ts *testscript.TestScript, args []string) error 
 		return err
 	}
 	return errors.Join(
+		os.WriteFile(filepath.Join(s.dir, "authority.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.cert.Raw}), 0o644),
 		os.WriteFile(ts.MkAbs(flags.Arg(0)), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
 		os.WriteFile(ts.MkAbs(flags.Arg(1)), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }

@@ -27,8 +27,11 @@ type entrance struct {
 
 	// Guarded by app.mu.
 	status  tunnel.Status
-	came    bool // it was up
-	settled bool // it was up, or is known to have to wait
+	came    bool  // it was up, and that was told
+	settled bool  // or it is known to have to wait
+	proof   proof // of the last time it was up
+
+	unproved context.CancelFunc // ends the proof under way; the keeper's goroutine alone uses it
 }
 
 // entrances gives those that the configuration asks for, the first of them first.
@@ -41,29 +44,31 @@ func entrances(cfg *config.Config) []*entrance {
 }
 
 // upstream gives the app at u as the configuration wants it to be reached.
-func (a *app) upstream(name string, u *url.URL) proxy.Upstream {
-	return proxy.Upstream{Name: name, URL: u, Insecure: a.cfg.InsecureUpstream, KeepHost: a.cfg.KeepHost}
+func upstream(cfg *config.Config, name string, u *url.URL) proxy.Upstream {
+	return proxy.Upstream{Name: name, URL: u, Insecure: cfg.InsecureUpstream, KeepHost: cfg.KeepHost}
 }
 
 // upstreams gives all apps: those of the entrances, then those of the routes.
-func (a *app) upstreams() []proxy.Upstream {
+func upstreams(cfg *config.Config, doors []*entrance) []proxy.Upstream {
 	var all []proxy.Upstream
-	for _, e := range a.entrances {
-		all = append(all, a.upstream(a.called(e), e.app))
+	for _, e := range doors {
+		all = append(all, upstream(cfg, e.called(doors), e.app))
 	}
-	for _, r := range a.cfg.Routes {
-		all = append(all, a.upstream(r.Name, r.URL))
+	for _, r := range cfg.Routes {
+		all = append(all, upstream(cfg, r.Name, r.URL))
 	}
 	return all
 }
 
 // called is what tells an entrance from the others: "" where there are none.
-func (a *app) called(e *entrance) string {
-	if len(a.entrances) == 1 {
+func (e *entrance) called(among []*entrance) string {
+	if len(among) == 1 {
 		return ""
 	}
 	return e.name
 }
+
+func (a *app) called(e *entrance) string { return e.called(a.entrances) }
 
 // arrivals is where the requests of one entrance arrive.
 type arrivals struct {
@@ -95,7 +100,7 @@ func (a *app) open(ctx context.Context, g *errgroup.Group) error {
 			continue
 		}
 		e.keeper = &tunnel.Keeper{Provider: provider, GiveUp: a.cfg.GiveUp, Log: a.log}
-		e.keeper.OnStatus(func(s tunnel.Status) { a.tunnelChanged(e, s) })
+		e.keeper.OnStatus(func(s tunnel.Status) { a.tunnelChanged(ctx, g, e, s) })
 	}
 	for _, e := range a.entrances {
 		if e.keeper != nil {
@@ -143,22 +148,39 @@ func (a *app) public(upstream string) *url.URL {
 	return a.entrances[0].status.URL
 }
 
-// tunnelChanged hears from the keepers.
-func (a *app) tunnelChanged(e *entrance, s tunnel.Status) {
-	if a.tellTunnel(e, s) {
-		a.askAll()
+// tunnelChanged hears from the keepers. That a tunnel is up is told when a request has
+// come through it.
+func (a *app) tunnelChanged(ctx context.Context, g *errgroup.Group, e *entrance, s tunnel.Status) {
+	if e.unproved != nil {
+		e.unproved()
+		e.unproved = nil
 	}
+	if s.State != tunnel.Up {
+		if a.tellTunnel(ctx, e, s, proof{}) {
+			a.askAll()
+		}
+		return
+	}
+	a.mu.Lock()
+	e.status = s // requests may come before the proof
+	a.mu.Unlock()
+	ctx, e.unproved = context.WithCancel(ctx)
+	g.Go(func() error { a.prove(ctx, e, s); return nil })
 }
 
 // tellTunnel tells of a change, one at a time, and reports whether it was the one that
 // the first screen waited for.
-func (a *app) tellTunnel(e *entrance, s tunnel.Status) (began bool) {
+func (a *app) tellTunnel(ctx context.Context, e *entrance, s tunnel.Status, p proof) (began bool) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
+	if ctx.Err() != nil { // it is past
+		return false
+	}
 	s.Err = plainly(s.Provider, s.Err)
 	a.mu.Lock()
 	news := s.State == tunnel.Up && !e.came
-	e.status = s
+	again := s.State == tunnel.Up && e.proof.doubt != nil // told already, with a doubt
+	e.status, e.proof = s, p
 	e.came = e.came || news
 	e.settled = e.settled || s.State == tunnel.Up || s.State == tunnel.Waiting
 	a.mu.Unlock()
@@ -169,7 +191,12 @@ func (a *app) tellTunnel(e *entrance, s tunnel.Status) (began bool) {
 	if s.State == tunnel.Waiting && !a.hasBegun() {
 		a.screen.notice("meanwhile the inspector is on " + a.localURL() + "/#t=" + a.token + "  and  slackdev send  reaches the app")
 	}
-	a.screen.tunnel(a.called(e), s)
+	if !again {
+		a.screen.tunnel(a.called(e), s)
+	}
+	if s.State == tunnel.Up {
+		a.doubts(e, p)
+	}
 	a.refresh(webui.StatusChanged)
 	return began
 }
@@ -177,11 +204,14 @@ func (a *app) tellTunnel(e *entrance, s tunnel.Status) (began bool) {
 // ready is what is known of an entrance that can be used.
 func (a *app) ready(e *entrance) console.Ready {
 	a.mu.Lock()
-	s := e.status
+	s, p := e.status, e.proof
 	a.mu.Unlock()
 	r := console.Ready{
 		Public: s.URL, App: e.app, Path: a.cfg.Path, Local: a.localURL(), Inspect: a.localURL() + "/#t=" + a.token,
-		Provider: s.Provider, Carrier: carrier(a.cfg), Name: e.name,
+		Provider: s.Provider, Carrier: carrier(a.cfg), Name: e.name, Doubt: p.doubt != nil,
+	}
+	if s.Public { // how far away one's own machine is says nothing
+		r.Latency = p.took
 	}
 	if e.keeper == nil {
 		r.Provider = "none"
@@ -213,7 +243,7 @@ func (a *app) begin() bool {
 	r := a.ready(a.entrances[0])
 	for _, e := range a.entrances[1:] {
 		other := a.ready(e)
-		r.Others = append(r.Others, console.Way{Name: e.name, Public: other.Public, Front: other.Front, App: e.app})
+		r.Others = append(r.Others, console.Way{Name: e.name, Public: other.Public, Front: other.Front, App: e.app, Doubt: other.Doubt})
 	}
 	for _, route := range a.cfg.Routes {
 		r.Others = append(r.Others, console.Way{Name: route.Name, Route: true, App: route.URL})

@@ -29,7 +29,7 @@ func (p *providers) leave(provider *sshtunnel.Provider, configured string) error
 	if provider.Roots, err = p.roots(provider.Profile); err != nil {
 		return err
 	}
-	out, first := (&dial.Dialer{Proxy: proxies.For}).DialContext, provider.Addr()
+	out, first := (&dial.Dialer{Proxy: proxies.For, Trace: p.legs()}).DialContext, provider.Addr()
 	hops, err := sshtunnel.NewJump(jump, p.hop)
 	if err != nil {
 		return usage(fmt.Errorf("%s: %w", from, err), "slackdev tunnel 3000 … --jump me@bastion.example.org")
@@ -46,6 +46,14 @@ func (p *providers) leave(provider *sshtunnel.Provider, configured string) error
 	return nil
 }
 
+// legs has the steps of the way to the server told, too.
+func (p *providers) legs() dial.Trace {
+	if p.trace == nil {
+		return nil
+	}
+	return func(l dial.Leg) { p.trace(sshtunnel.StepOf(l)) }
+}
+
 // hop says how a jump host is logged in to: as every other server is.
 func (p *providers) hop(to sshtunnel.Target) (sshtunnel.Hop, error) {
 	login, via, err := p.client(sshtunnel.SSHD(to.Host, to))
@@ -58,18 +66,19 @@ func (p *providers) hop(to sshtunnel.Target) (sshtunnel.Hop, error) {
 // roots are those who may vouch for a relay with TLS: the system's, and those that
 // --relay-ca names. nil are the system's.
 func (p *providers) roots(profile sshtunnel.Profile) (*x509.CertPool, error) {
+	if p.cfg.RelayCA == "" || !profile.TLS { // it is for the public side, too
+		return nil, nil
+	}
+	return authorities(p.cfg)
+}
+
+// authorities are the system's and those that --relay-ca names.
+func authorities(cfg *config.Config) (*x509.CertPool, error) {
 	const most = 1 << 20
-	if p.cfg.RelayCA == "" {
-		return nil, nil
-	}
-	if !profile.TLS {
-		p.idle("this tunnel has no TLS", "relay_ca")
-		return nil, nil
-	}
 	mistake := func(err error) error {
-		return &console.Error{Err: fmt.Errorf("%s: %w", p.cfg.Origin("relay_ca"), err), Hint: "it is a file of certificates, as PEM: -----BEGIN CERTIFICATE-----", Code: console.Usage}
+		return &console.Error{Err: fmt.Errorf("%s: %w", cfg.Origin("relay_ca"), err), Hint: "it is a file of certificates, as PEM: -----BEGIN CERTIFICATE-----", Code: console.Usage}
 	}
-	f, err := os.Open(p.cfg.RelayCA)
+	f, err := os.Open(cfg.RelayCA)
 	if err != nil {
 		return nil, mistake(err)
 	}
@@ -83,7 +92,7 @@ func (p *providers) roots(profile sshtunnel.Profile) (*x509.CertPool, error) {
 		pool = x509.NewCertPool() // a machine without any; what is named here is enough
 	}
 	if len(text) > most || !pool.AppendCertsFromPEM(text) {
-		return nil, mistake(errors.New(p.cfg.RelayCA + " holds no certificate"))
+		return nil, mistake(errors.New(cfg.RelayCA + " holds no certificate"))
 	}
 	return pool, nil
 }

@@ -32,7 +32,7 @@ func barePair(b *testing.B) (near, far ssh.Channel) {
 	b.Cleanup(func() { _ = l.Close() })
 	ctx, clock, cancel := newStopwatch(b.Context(), time.Minute, time.Minute)
 	b.Cleanup(cancel)
-	in, err := p.login(ctx, l, newTranscript(Announce{}), clock)
+	in, err := p.login(ctx, l, newTranscript(Announce{}), clock, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

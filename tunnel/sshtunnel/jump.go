@@ -164,7 +164,7 @@ type jumped struct {
 // connect logs in and has the hop connect to addr.
 func (c *jumped) connect(ctx context.Context, hop Hop, addr string, log *slog.Logger) error {
 	text := newTranscript(Announce{})
-	in, err := hop.Login.login(ctx, c.link, text, stopwatchOf(ctx))
+	in, err := hop.Login.login(ctx, c.link, text, stopwatchOf(ctx), nil)
 	if log != nil {
 		log.Debug("jump host", "host", c.hop, "says", text.takeNotices(), "err", err)
 	}

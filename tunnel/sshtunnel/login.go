@@ -35,7 +35,7 @@ type login struct {
 }
 
 // login does the handshake: host key, then user.
-func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *stopwatch) (*login, error) {
+func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *stopwatch, steps *tracer) (*login, error) {
 	check, algos, err := p.Hosts.checker(p.Profile.addr())
 	if err != nil {
 		return nil, err
@@ -63,10 +63,12 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *
 			if !a.asked { // the server has shown who it is, and now wants to know who we are
 				a.asked = true
 				clock.restart()
+				steps.agreed(c)
 			}
 			return a.method(ctx, c)
 		},
 		HostKeyCallback: func(host string, remote net.Addr, key ssh.PublicKey) error {
+			steps.showed(key)
 			hostRefused = check(host, remote, key)
 			return hostRefused
 		},
@@ -81,6 +83,7 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *
 	mismatch := (*ssh.AlgorithmNegotiationError)(nil)
 	switch {
 	case err == nil:
+		steps.done(StepForward, a.letIn())
 		return &login{conn, chans, reqs}, nil
 	case hostRefused != nil:
 		return nil, hostRefused
@@ -107,6 +110,21 @@ type attempt struct {
 	tries    map[string]int // of each way but keys
 	used     []string       // the answers that the server is judging
 	steps    int            // of several that a login takes, those that are done
+}
+
+// letIn says as whom the server has let us in, and with what.
+func (a *attempt) letIn() string {
+	text := "as " + a.provider.Profile.User
+	if a.provider.Profile.Token != "" {
+		text = "with a token"
+	}
+	if len(a.shown) > 0 {
+		text += ", key " + a.shown[len(a.shown)-1].String()
+	}
+	if len(a.used) > 0 {
+		text += ", with an answer"
+	}
+	return text
 }
 
 // method gives the next way to log in that the server takes: keys one after the

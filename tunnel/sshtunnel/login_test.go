@@ -381,7 +381,7 @@ func TestConnectTimeoutEndsWithTheHostKey(t *testing.T) {
 	defer l.Close()
 	ctx, clock, cancel := newStopwatch(t.Context(), time.Hour, 15*time.Second)
 	defer cancel()
-	in, err := p.login(ctx, l, newTranscript(Announce{}), clock)
+	in, err := p.login(ctx, l, newTranscript(Announce{}), clock, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ type Provider struct {
 	// Dial reaches the SSH server; nil: a dial.Dialer, which goes directly.
 	Dial  dial.Func
 	Roots *x509.CertPool // who may vouch for a server that speaks TLS; nil: the system's
-	Trace dial.Trace     // hears of the steps that are taken on top of Dial; may be nil
+	Trace func(Step)     // hears of each step of an Open when it is over, but for those of Dial; does not block; may be nil
 	// Renamed hears, before Open returns, that the server gave another public address
 	// than the profile's Bind asked for by name. nil: nobody does.
 	Renamed func(asked string, got *url.URL)
@@ -139,15 +139,18 @@ func (p *Provider) open(ctx context.Context, clock *stopwatch) (*Tunnel, error) 
 	profile := p.ask().at(addr)
 	text := newTranscript(profile.Announce)
 	text.secret = string(profile.Token)
-	login, err := p.login(ctx, l, text, clock)
+	steps := newTracer(p.Trace)
+	login, err := p.login(ctx, l, text, clock, steps)
 	if err != nil {
 		_ = l.Close() // closed already where the handshake failed
+		steps.failed(err)
 		return nil, err
 	}
 	t := newTunnel(profile, l, login, text, p.hello(), p.logger())
-	t.access = p.Access
+	t.access, t.steps = p.Access, steps
 	if err := t.establish(ctx, p.inTheWay()); err != nil {
 		_ = t.Close() // the error that counts is err
+		steps.failed(err)
 		return nil, p.refused(err)
 	}
 	if !stop() {
@@ -172,13 +175,21 @@ func (p *Provider) reach(ctx context.Context) (net.Conn, string, error) {
 		out = new(dial.Dialer).DialContext
 	}
 	if p.Profile.TLS {
-		out = (&dial.TLS{Dial: out, Protocol: wire.ALPN, Roots: p.Roots, Trace: p.Trace}).DialContext
+		out = (&dial.TLS{Dial: out, Protocol: wire.ALPN, Roots: p.Roots, Trace: p.legs()}).DialContext
 	}
 	conn, addr, err := dial.First(ctx, out, "tcp", p.Profile.addrs()...)
 	if refused := dial.Refusal(err); refused != nil {
 		return nil, "", &tunnel.RefusedError{Op: "there is no way", Err: err, Hint: refused.Hint}
 	}
 	return conn, addr, err
+}
+
+// legs passes on the steps of a way that is longer than Dial's.
+func (p *Provider) legs() dial.Trace {
+	if p.Trace == nil {
+		return nil
+	}
+	return func(l dial.Leg) { p.Trace(StepOf(l)) }
 }
 
 func (p *Provider) logger() *slog.Logger {

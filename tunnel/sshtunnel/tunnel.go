@@ -33,6 +33,7 @@ type Tunnel struct {
 	session *session
 	log     *slog.Logger
 	access  *Access  // nil: everybody's
+	steps   *tracer  // while it is established
 	url     *url.URL // set by establish
 	port    int      // that the server gave, set by establish
 
@@ -253,6 +254,7 @@ func (t *Tunnel) establish(ctx context.Context, inTheWay string) error {
 	if err != nil {
 		return t.session.explain(err)
 	}
+	t.steps.done(StepURL, describe(wire.ForwardRequest{BindAddr: t.profile.Bind, BindPort: uint32(t.port)}))
 	switch {
 	case t.profile.Announce.URL != nil:
 		t.url = t.profile.Announce.URL
@@ -265,6 +267,7 @@ func (t *Tunnel) establish(ctx context.Context, inTheWay string) error {
 		}
 		t.url = u
 	}
+	t.steps.done("", t.url.String())
 	return nil
 }
 

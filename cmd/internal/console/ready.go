@@ -20,7 +20,8 @@ type Ready struct {
 	Local    string        // the same without
 	Provider string        // who carries the traffic, as --via takes it
 	Carrier  string        // the same for a person, where Provider does not say it, "" otherwise
-	Latency  time.Duration // to whoever carries it; 0: not known
+	Latency  time.Duration // of a request through it and back; 0: not known
+	Doubt    bool          // no request has come through it yet
 	Name     string        // the name that was asked for
 	Secrets  []string      // the names of the signing secrets
 	Warnings []string      // what should be known besides
@@ -35,6 +36,7 @@ type Way struct {
 	Public *url.URL // of a tunnel; nil: it is not up yet
 	Front  *url.URL // as Ready.Front
 	App    *url.URL
+	Doubt  bool // as Ready.Doubt
 }
 
 // from is what stands in front of the arrow.
@@ -60,7 +62,7 @@ func (c *Console) Ready(r Ready) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready, c.path = true, r.Path
-	ways := append([]Way{{Name: r.Name, Public: r.Public, Front: r.Front, App: r.App}}, r.Others...)
+	ways := append([]Way{{Name: r.Name, Public: r.Public, Front: r.Front, App: r.App, Doubt: r.Doubt}}, r.Others...)
 	c.expect(ways)
 	for i, w := range ways { // what is pasted is an address that is there
 		if i > 0 && r.Public == nil && r.Front == nil && !w.Route {
@@ -112,6 +114,8 @@ const arrow = "  →  "
 // state says whether Slack can use the way.
 func (w Way) state() (string, tone) {
 	switch {
+	case w.Public != nil && w.Doubt:
+		return "○ no request came through yet", yellow
 	case w.Public != nil && tunnel.Public(w.Public):
 		return "● live", green
 	case w.Public != nil || w.Front != nil:
