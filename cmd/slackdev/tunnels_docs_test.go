@@ -182,7 +182,7 @@ func TestTunnelsAreChosenAsTyped(t *testing.T) {
 			return p.Bind == "you-todo" && p.Announce.URL.Host == "dev.example.org"
 		}},
 		"one's own, without a session": {via: "bare", check: func(p sshtunnel.Profile) bool {
-			return p.Session == sshtunnel.SessionNone && p.Announce.Forward && p.User == "" && !p.AnyKey
+			return p.Session == sshtunnel.SessionNone && p.Announce.Forward && p.User == "" && !p.AnyKey // the ssh_config says who, or it is you
 		}},
 		"one's own, with a known address": {via: "known", check: func(p sshtunnel.Profile) bool {
 			return p.Announce.URL.String() == "https://you-todo.example.org" && p.User == "slackdev" && p.AnyKey

@@ -71,7 +71,7 @@ func readAnswer(r io.Reader) (a answer, rest []byte, err error) {
 		switch {
 		case err == nil || n > 0:
 		case err == io.EOF && len(buf) == begin:
-			return answer{}, nil, errors.New("it hangs up without an answer")
+			return answer{}, nil, errHungUp
 		case err == io.EOF:
 			return answer{}, nil, errors.New("it hangs up in the middle of its answer")
 		default:

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -117,6 +118,9 @@ func (d *Dialer) through(ctx context.Context, network string, p *Proxy, addr str
 	w := walk{Ask, peer, d.Timeout, d.Trace}
 	err = w.with(ctx, conn, func(context.Context) (err error) {
 		rest, err = ask(conn, p, addr)
+		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) { // it had not read what we asked
+			err = errHungUp
+		}
 		return err
 	})
 	if err != nil {
@@ -137,6 +141,9 @@ func (d *Dialer) secure(ctx context.Context, conn net.Conn, p *Proxy, peer strin
 	}
 	return secured, nil
 }
+
+// errHungUp is for a proxy that ends the connection in place of an answer.
+var errHungUp = errors.New("it hangs up without an answer")
 
 // checkAddr holds that addr is a host and a port that can be put into a request.
 func checkAddr(addr string) error {

@@ -140,7 +140,7 @@ func readSOCKSReply(r io.Reader) (code byte, err error) {
 func readSOCKS(r io.Reader, p []byte) error {
 	switch n, err := io.ReadFull(r, p); {
 	case err == io.EOF && n == 0:
-		return errors.New("it hangs up without an answer")
+		return errHungUp
 	case err == io.ErrUnexpectedEOF:
 		return errors.New("it hangs up in the middle of its answer")
 	default:

@@ -190,12 +190,15 @@ func printableLines(text string, lines, most int) []string {
 	return slices.Clip(out)
 }
 
-// stopwatch ends a context after a while, which stands still while a person types.
+// stopwatch ends a context after a while, which stands still while a person types. It
+// is the one of an Open and of all the logins in it, those at jump hosts included.
 type stopwatch struct {
 	whole time.Duration // from restart on
-	mu    sync.Mutex    // guards limit
-	limit time.Duration
 	timer *time.Timer
+
+	mu       sync.Mutex // guards what follows
+	limit    time.Duration
+	memories []*memory // of these logins
 }
 
 // newStopwatch gives a context that ends after limit, with cause, and after a restart
@@ -233,6 +236,22 @@ func (p *stopwatch) pause() (resume func()) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.timer.Reset(p.limit)
+	}
+}
+
+// asks notes a login's memory for shutUp.
+func (p *stopwatch) asks(m *memory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memories = append(p.memories, m)
+}
+
+// shutUp ends the asking for all of the logins.
+func (p *stopwatch) shutUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.memories {
+		m.shutUp()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -150,13 +151,15 @@ func (c *hostCheck) authority(signer ssh.PublicKey) (knownLine, bool) {
 	return c.known.with(markAuthority, c.portless).having(blob)
 }
 
-// believed reports whether a line has this key for this host.
+// believed reports whether a line has this key for this host. What is known of the
+// host without its port counts where nothing is known with it: the key of another
+// server on the same machine is a changed key.
 func (c *hostCheck) believed(key ssh.PublicKey) bool {
-	blob := key.Marshal()
-	_, ok := c.known.with("", c.name).having(blob)
-	if !ok && c.portless != "" {
-		_, ok = c.known.with("", c.portless).having(blob)
+	lines := c.known.with("", c.name)
+	if len(lines) == 0 && c.portless != "" {
+		lines = c.known.with("", c.portless)
 	}
+	_, ok := lines.having(key.Marshal())
 	return ok
 }
 
@@ -226,8 +229,17 @@ func (c *hostCheck) userFile() string {
 	return shellQuote(c.hosts.Files[0])
 }
 
-// learn appends one line to our own file, in one write.
+// learn appends one line to our own file, in one write. The file was read when the
+// login began: whoever has learnt a key of this host since then was first.
 func (c *hostCheck) learn(key ssh.PublicKey) error {
+	own, err := readKnownHosts([]string{c.hosts.Own})
+	if err != nil {
+		return err
+	}
+	if lines := own.with("", c.name); len(lines) > 0 {
+		c.known = append(c.known, lines...)
+		return c.judgePlain(key)
+	}
 	line := c.name + " " + string(ssh.MarshalAuthorizedKey(key))
 	if err := appendLine(c.hosts.Own, line); err != nil {
 		return fmt.Errorf("keep the host key of %s: %w", c.addr, err)
@@ -242,13 +254,21 @@ func (c *hostCheck) learn(key ssh.PublicKey) error {
 	return nil
 }
 
+// appendLine adds a line, and ends the one before it where somebody has not: two in
+// one would be the first alone, and what is learnt would be new each time.
 func appendLine(file, line string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
+	}
+	var last [1]byte
+	if end, err := f.Seek(0, io.SeekEnd); err == nil && end > 0 {
+		if _, err := f.ReadAt(last[:], end-1); err == nil && last[0] != '\n' {
+			line = "\n" + line
+		}
 	}
 	_, err = f.WriteString(line)
 	return errors.Join(err, f.Close())

@@ -77,6 +77,7 @@ func judgedKeys(t *testing.T) map[string]judgedKey {
 		"another port":                          {rig.line("web.example.org", rig.other), "web.example.org:2222", "", plain, "new"},
 		"the port":                              {rig.line("[web.example.org]:2222", rig.other), "web.example.org:2222", "", plain, "it has changed"},
 		"the right key, without the port":       {rig.line("web.example.org", rig.right), "web.example.org:2222", "", plain, ""},
+		"another key, right without the port":   {rig.line("web.example.org", rig.right) + rig.line("[web.example.org]:2222", rig.other), "web.example.org:2222", "", plain, "it has changed: FILE:2 has"},
 		"any host and port":                     {rig.line("*", rig.other), "web.example.org:2222", "", plain, "it has changed"},
 		"an address":                            {rig.line("[2001:db8::1]:2222", rig.right), "[2001:db8::1]:2222", "", plain, ""},
 		"an alias":                              {rig.line("alias", rig.right) + rig.line("[web.example.org]:2222", rig.other), "web.example.org:2222", "alias", plain, ""},
@@ -157,6 +158,58 @@ func TestHostKeysAreJudged(t *testing.T) {
 				t.Errorf("StrictHostKeyChecking: got %v", err)
 			}
 		})
+	}
+}
+
+// What is learnt is found again, also behind a line that somebody has not ended.
+func TestWhatIsLearntStandsOnALineOfItsOwn(t *testing.T) {
+	rig := hostRig{right: newKey(t), other: newKey(t)}
+	own := filepath.Join(t.TempDir(), "known_hosts")
+	writeText(t, own, strings.TrimSuffix(rig.line("db.example.org", rig.other), "\n"))
+	learnt := 0
+	h := Hosts{Own: own, FirstUse: func(FirstUse) { learnt++ }}
+	for _, tc := range []struct {
+		addr string
+		key  ssh.Signer
+	}{{"web.example.org:22", rig.right}, {"web.example.org:22", rig.right}, {"db.example.org:22", rig.other}} {
+		check, _, err := h.checker(tc.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := check(tc.addr, nil, tc.key.PublicKey()); err != nil {
+			t.Error(err)
+		}
+	}
+	if learnt != 1 {
+		t.Errorf("learnt %d keys, want 1", learnt)
+	}
+}
+
+// Two that see a host for the first time, at the same time, believe one key.
+func TestTheFirstToLearnAKeyIsRight(t *testing.T) {
+	rig := hostRig{right: newKey(t), other: newKey(t)}
+	learnt := 0
+	h := Hosts{Own: filepath.Join(t.TempDir(), "known_hosts"), FirstUse: func(FirstUse) { learnt++ }}
+	const addr = "web.example.org:22"
+	var checks []ssh.HostKeyCallback // of logins that began before anything was known
+	for range 3 {
+		check, _, err := h.checker(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks = append(checks, check)
+	}
+	if err := checks[0](addr, nil, rig.right.PublicKey()); err != nil {
+		t.Errorf("the first: %v", err)
+	}
+	if err := checks[1](addr, nil, rig.right.PublicKey()); err != nil {
+		t.Errorf("the same key again: %v", err)
+	}
+	if err := checks[2](addr, nil, rig.other.PublicKey()); err == nil || !strings.Contains(err.Error(), "it has changed") {
+		t.Errorf("another key: %v", err)
+	}
+	if learnt != 1 {
+		t.Errorf("learnt %d keys, want 1", learnt)
 	}
 }
 

@@ -40,6 +40,7 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *
 	if err != nil {
 		return nil, err
 	}
+	clock.asks(&p.memory)
 	p.handOver.Do(func() {
 		if p.Password != "" {
 			p.memory.keep(passwordKey, p.Password)

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +157,79 @@ func TestReconnectAsksNobody(t *testing.T) {
 	}
 	if tries() != 4 || len(who.heard) != 1 { // a wrong one again and again would lock the account
 		t.Errorf("%d tries, want 4; asked %q", tries(), who.texts())
+	}
+}
+
+// A jump host is a login, too: once the tunnel has been open, nobody is asked for its
+// password any more. Until then somebody is, also where the way failed behind it.
+func TestReconnectAsksNobodyForAJumpHost(t *testing.T) {
+	var mu sync.Mutex
+	right := "open sesame"
+	set := func(password string) { mu.Lock(); defer mu.Unlock(); right = password }
+	s := newFakeServer(t)
+	s.config.PublicKeyCallback = nil
+	s.config.PasswordCallback = func(_ ssh.ConnMetadata, got []byte) (*ssh.Permissions, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if string(got) != right {
+			return nil, errors.New("no")
+		}
+		return nil, nil
+	}
+	behind := newFakeServer(t)
+	port := behind.listen()
+	var there atomic.Bool
+	s.direct = func(c ssh.NewChannel) {
+		if !there.Load() {
+			_ = c.Reject(ssh.ConnectionFailed, "nobody there")
+			return
+		}
+		ch, reqs, err := c.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			_ = ch.Close()
+			return
+		}
+		var both sync.WaitGroup
+		both.Go(func() { ssh.DiscardRequests(reqs) })
+		both.Go(func() { _, _ = io.Copy(to, ch); _ = to.Close() })
+		both.Go(func() { _, _ = io.Copy(ch, to); _ = ch.Close() })
+		both.Wait()
+	}
+	who := &person{answers: []string{"open sesame", "another", "a third"}}
+	hop := sshTo(t, s, s.listen())
+	hop.Ask = who.ask
+	j, err := NewJump("hop", func(Target) (Hop, error) { return Hop{Login: hop}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := sshTo(t, behind, port)
+	p.Dial = j.DialContext
+	open := func() error {
+		tun, err := p.Open(t.Context())
+		if err == nil {
+			_ = tun.Close()
+		}
+		return err
+	}
+	if err := open(); err == nil {
+		t.Fatal("it opened, though nobody is there")
+	}
+	there.Store(true)
+	set("another")
+	if err := open(); err != nil { // the first answer, then a question: no tunnel has been open yet
+		t.Fatal(err)
+	}
+	set("a third")
+	refused := (*tunnel.RefusedError)(nil)
+	if err := open(); !errors.As(err, &refused) || !strings.Contains(err.Error(), "start slackdev again to be asked") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if len(who.heard) != 2 {
+		t.Errorf("asked %q, want two questions", who.texts())
 	}
 }
 

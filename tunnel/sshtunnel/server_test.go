@@ -25,6 +25,8 @@ type fakeServer struct {
 	session func(ch ssh.Channel, command string)
 	// heard sees every global request before it is answered; nil: nobody looks.
 	heard func(*ssh.Request)
+	// direct gets the server's "direct-tcpip" channels, which a jump host is asked for.
+	direct func(ssh.NewChannel)
 	// deaf: requests get no answer (a dead peer, once logged in).
 	deaf func() bool
 	// opens is how the server names what it forwards.
@@ -116,6 +118,10 @@ func (s *fakeServer) serve(c net.Conn) {
 	s.work.Go(func() { s.requests(sc, reqs) })
 	s.joined <- sc
 	for nc := range chans {
+		if s.direct != nil && nc.ChannelType() == "direct-tcpip" {
+			s.work.Go(func() { s.direct(nc) })
+			continue
+		}
 		ch, reqs, err := nc.Accept()
 		if err != nil {
 			return

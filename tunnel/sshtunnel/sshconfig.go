@@ -55,7 +55,7 @@ type HostConfig struct {
 	Without []string // ways to log in that are switched off: "publickey", "password", "keyboard-interactive"
 
 	AliveInterval  time.Duration // 0: not set
-	AliveCountMax  int           // 0: not set
+	AliveCountMax  int           // 3, where it is not set
 	ConnectTimeout time.Duration // 0: not set
 
 	Notices []string      // what a person should know: lines that ask for what is not done here
@@ -178,6 +178,9 @@ func (l *lookup) set(k keyword, name string, v configValue) {
 		slot = name
 	}
 	had := l.values[slot]
+	if name == "proxycommand" && len(had) == 1 && had[0].args[0] == "proxyjump" && strings.EqualFold(had[0].text, "none") {
+		had = nil // with ssh no jump is no reason against a command behind it
+	}
 	if len(had) > 0 && (!k.many || slices.ContainsFunc(had, func(h configValue) bool { return h.text == v.text })) {
 		return
 	}
@@ -191,7 +194,7 @@ func (l *lookup) set(k keyword, name string, v configValue) {
 
 // finish turns the values into what they mean.
 func (l *lookup) finish() (*HostConfig, error) {
-	out := &HostConfig{Used: l.used, User: l.user(), Port: l.query.Port, HostKeyAlias: l.value("hostkeyalias").text}
+	out := &HostConfig{Used: l.used, User: l.user(), Port: l.query.Port, HostKeyAlias: strings.ToLower(l.value("hostkeyalias").text), AliveCountMax: 3}
 	if out.Port == 0 {
 		out.Port = 22
 		if v := l.value("port"); v.text != "" {
@@ -220,7 +223,9 @@ func (l *lookup) finish() (*HostConfig, error) {
 	out.Algorithms = l.value("hostkeyalgorithms").text
 	out.AliveInterval, _ = parseTime(l.value("serveraliveinterval").text)
 	out.ConnectTimeout, _ = parseTime(l.value("connecttimeout").text)
-	out.AliveCountMax, _ = strconv.Atoi(l.value("serveralivecountmax").text)
+	if v := l.value("serveralivecountmax"); v.text != "" {
+		out.AliveCountMax, _ = strconv.Atoi(v.text) // checked when it was read
+	}
 	if err := l.finishFiles(out); err != nil {
 		return nil, err
 	}
@@ -281,7 +286,7 @@ func (l *lookup) finishFiles(out *HostConfig) error {
 }
 
 // finishProxy resolves what stands between. ProxyJump and ProxyCommand share a place:
-// whichever comes first counts, and none counts as one.
+// whichever comes first counts, and none counts as one (but see set).
 func (l *lookup) finishProxy(out *HostConfig) error {
 	v := l.value("proxy")
 	if v.text == "" || strings.EqualFold(v.text, "none") {

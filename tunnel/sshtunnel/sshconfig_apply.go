@@ -11,6 +11,9 @@ import (
 // that makes a dead link look alive for longer than this.
 const slowAlive = 30 * time.Second
 
+// maxAlive bounds both times of a KeepAlive: whoever writes more means for ever.
+const maxAlive = 100 * 365 * 24 * time.Hour
+
 // Apply has a Provider do what the files say about its host. What the Profile says
 // already (its user, its port) was typed, and stays. The Provider's keys that were named before
 // (by a person) stay in front of those of the files.
@@ -45,12 +48,12 @@ func (h *HostConfig) Apply(p *Provider) (notices []string, err error) {
 		}
 	}
 	if h.AliveInterval > 0 {
-		count := h.AliveCountMax
-		if count == 0 {
-			count = 3
+		// ssh asks every interval, and gives up when one more than count are over. With
+		// a count of 0 it gives an idle link up without a question, which helps nobody.
+		p.KeepAlive = KeepAlive{Idle: min(h.AliveInterval, maxAlive), Answer: maxAlive}
+		if count := time.Duration(max(h.AliveCountMax, 1)); h.AliveInterval <= maxAlive/count {
+			p.KeepAlive.Answer = count * h.AliveInterval
 		}
-		// ssh asks every interval, and gives up when one more than count are over.
-		p.KeepAlive = KeepAlive{Idle: h.AliveInterval, Answer: time.Duration(count) * h.AliveInterval}
 		if limit := p.KeepAlive.limit(); limit > slowAlive {
 			notices = append(notices, fmt.Sprintf("%s: with ServerAliveInterval a dead link is noticed after %v only", h.origin("serveraliveinterval"), limit))
 		}

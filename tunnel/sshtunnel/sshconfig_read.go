@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -174,7 +175,8 @@ func readConfigFile(name string, guarded bool) ([]byte, error) {
 	if err == nil && len(text) > maxConfigFile {
 		err = fmt.Errorf("it is larger than %d MiB", maxConfigFile>>20)
 	}
-	return text, err
+	// With the mark its first line would be no keyword, and a Host there would hold nothing back.
+	return bytes.TrimPrefix(text, []byte("\ufeff")), err
 }
 
 // lines reads a file's text. reached is false below a Host that does not match: then
@@ -272,6 +274,12 @@ func (r *configReader) take(d directive) (err error) {
 // apply checks a value, and sets it where it counts.
 func (r *configReader) apply(k keyword, d directive) error {
 	v := configValue{text: d.rest, args: []string{d.keyword}, origin: d.where}
+	if d.keyword == "proxyjump" { // ssh reads a comment behind this one of the two
+		text, _, _ := strings.Cut(d.rest, "#")
+		if v.text = strings.TrimRight(text, " \t"); v.text == "" {
+			return fmt.Errorf("nothing stands behind %s", d.name)
+		}
+	}
 	if !k.raw {
 		if len(d.args) == 0 || d.args[0] == "" {
 			return fmt.Errorf("nothing stands behind %s", d.name)
@@ -528,8 +536,8 @@ func aTime(text string) error {
 }
 
 func aNumber(text string) error {
-	if n, err := strconv.ParseUint(text, 10, 16); err != nil || n > 1000 {
-		return fmt.Errorf("%q is not a number from 0 to 1000", clip(text, 60))
+	if _, err := strconv.ParseUint(text, 10, 31); err != nil {
+		return fmt.Errorf("%q is not a number from 0 to %d", clip(text, 60), math.MaxInt32)
 	}
 	return nil
 }

@@ -168,6 +168,8 @@ func sameConfigs() map[string]string {
 		"an agent of the environment":       "IdentityAgent SSH_AUTH_SOCK\n",
 		"a jump":                            "Host web\n ProxyJump me@bastion:2222,second\nHost *\n ProxyJump no\n",
 		"no jump":                           "Host web\n ProxyJump none\nHost *\n ProxyJump bastion\n",
+		"a jump with a comment":             "Host web\n ProxyJump bastion # over there\nHost *\n ProxyJump none\t#x\n",
+		"no jump, but a command":            "ProxyJump none\nProxyCommand nc %h %p\nProxyJump bastion\n",
 		"a command before a jump":           "ProxyCommand nc %h %p\nProxyJump bastion\n",
 		"a jump before a command":           "ProxyJump bastion\nProxyCommand nc %h %p\n",
 		"a command with quotes":             "ProxyCommand sh -c \"exec nc %h %p\" # all of it\n",
@@ -180,8 +182,10 @@ func sameConfigs() map[string]string {
 		"not strict":                        "StrictHostKeyChecking no\n",
 		"accept new":                        "StrictHostKeyChecking accept-new\n",
 		"alive":                             "ServerAliveInterval 1m30s\nServerAliveCountMax 5\n",
+		"alive for ever":                    "ServerAliveInterval 60\nServerAliveCountMax 99999999\n",
 		"alive in seconds":                  "ServerAliveInterval 20\n",
 		"connect timeout":                   "ConnectTimeout 2m\n",
+		"an alias in capitals":              "HostKeyAlias Real-Name\n",
 		"ways in":                           "PasswordAuthentication no\nChallengeResponseAuthentication no\nPubkeyAuthentication no\nBatchMode yes\nServerAliveInterval 7\n",
 		"Include":                           "Host web\n Include DIR/port.conf\n Port 5\n",
 		"Include below another Host":        "Host other\n Include DIR/port.conf\nHost web\n Port 5\n",
@@ -274,9 +278,6 @@ func asSSHWould(h *HostConfig, base asSSHSays) asSSHSays {
 	if got.IdentityFiles == nil {
 		got.IdentityFiles = base.IdentityFiles
 	}
-	if got.AliveCountMax == 0 {
-		got.AliveCountMax = base.AliveCountMax
-	}
 	return got
 }
 
@@ -302,6 +303,7 @@ func TestSSHConfigSaysWhatIsWrong(t *testing.T) {
 		"a host that is none":         {"HostName -oProxyCommand=x\n", "FILE:1: \"-oproxycommand=x\" is no host name"},
 		"a host with a line in it":    {"HostName \"a b\"\n", "FILE:1: \"a b\" is no host name"},
 		"an alias with patterns":      {"HostKeyAlias *\n", "FILE:1: HostKeyAlias"},
+		"a jump that is a comment":    {"ProxyJump # none\n", "FILE:1: nothing stands behind ProxyJump"},
 		"no algorithm that we take":   {"HostKeyAlgorithms ssh-rsa,ssh-dss\n", "FILE:1: HostKeyAlgorithms: \"ssh-rsa,ssh-dss\" leaves none of what slackdev takes: ssh-ed25519-cert"},
 		"Match without a condition":   {"Match\n", "FILE:1: "},
 		"Match without a value":       {"Match host\n", "FILE:1: Match: nothing stands behind \"host\""},
@@ -349,6 +351,11 @@ func TestSSHConfigFiles(t *testing.T) {
 	}
 	if last := h.Used[len(h.Used)-1]; last != (HostSetting{"user", "sys", filepath.Join(system, "ssh_config") + ":3"}) {
 		t.Errorf("the last that counted: %+v", last)
+	}
+	marked := &SSHConfig{File: filepath.Join(home, "marked")}
+	writeText(t, marked.File, "\ufeffHost other\r\n Port 7\r\n") // as editors of Windows begin a file
+	if h, err := marked.Lookup(Query{Host: "web"}); err != nil || h.Port != 22 || h.Notices != nil {
+		t.Errorf("a file with a byte order mark: %+v, %v", h, err)
 	}
 	none := &SSHConfig{File: "none", Home: home, System: system, User: "me"}
 	if h, err := none.Lookup(Query{Host: "web"}); err != nil || h.Port != 22 || h.User != "me" || h.Used != nil {
@@ -414,7 +421,7 @@ func TestSSHConfigIsApplied(t *testing.T) {
 	h := &HostConfig{
 		Host: "inner", User: "deploy", Port: 2200, IdentityFiles: []string{"/k"}, CertificateFiles: []string{"/c"}, IdentitiesOnly: true,
 		IdentityAgent: "/agent", ProxyOrigin: "f:1", UserKnownHosts: []string{"/u"}, GlobalKnownHosts: []string{"/g"}, HostKeyAlias: "alias", Algorithms: "ssh-ed25519",
-		Strict: true, AliveInterval: time.Minute, ConnectTimeout: 3 * time.Second, Without: []string{methodPassword}, Batch: true,
+		Strict: true, AliveInterval: time.Minute, AliveCountMax: 3, ConnectTimeout: 3 * time.Second, Without: []string{methodPassword}, Batch: true,
 		Used: []HostSetting{{"serveraliveinterval", "60", "f:9"}},
 	}
 	ask := func(context.Context, Question) (string, error) { return "", nil }
@@ -431,6 +438,14 @@ func TestSSHConfigIsApplied(t *testing.T) {
 	}
 	if p.Profile.addr() != "inner:2200" || p.Profile.User != "deploy" || p.Ask != nil || p.ConnectTimeout != 3*time.Second {
 		t.Errorf("%+v", p.Profile)
+	}
+
+	for count, want := range map[int]time.Duration{0: time.Minute, 1: time.Minute, 2: 2 * time.Minute, 1 << 30: maxAlive} {
+		h, p := *h, &Provider{}
+		h.AliveCountMax = count
+		if _, err := h.Apply(p); err != nil || p.KeepAlive != (KeepAlive{Idle: time.Minute, Answer: want}) {
+			t.Errorf("ServerAliveCountMax %d: %+v, %v", count, p.KeepAlive, err)
+		}
 	}
 
 	typed := &Provider{Profile: SSHD("ssh://root@web:22", Target{User: "root", Host: "web", Port: 22})}

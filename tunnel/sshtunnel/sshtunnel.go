@@ -157,7 +157,7 @@ func (p *Provider) open(ctx context.Context, clock *stopwatch) (*Tunnel, error) 
 		_ = t.Close()
 		return nil, context.Cause(ctx)
 	}
-	p.memory.shutUp()
+	clock.shutUp()
 	p.hold(t)
 	text.passOn(p.Heard)
 	if profile := p.Profile; p.Renamed != nil && profile.Named && profile.fromSession() && !gives(t.url.Hostname(), profile.Bind) {

@@ -207,11 +207,19 @@ func (c *Config) loadVariables() error {
 		if text == "" {
 			continue
 		}
+		if fromFile {
+			if err := o.mineAlone(string(origin)); err != nil {
+				return err
+			}
+		}
 		if err := c.put(o, text, base, origin); err != nil {
 			return err
 		}
 		if fromFile {
 			c.layers[o.key] = dotenv
+			if err := c.inProject(o, string(origin)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -114,9 +114,15 @@ func (y *yamlFile) entry(key, value *yaml.Node) error {
 		return y.loadProviders(value)
 	}
 	for _, o := range options() {
-		if o.key == key.Value {
-			return y.set(o, value)
+		if o.key != key.Value {
+			continue
 		}
+		if y.project {
+			if err := o.mineAlone(place(y.path, key)); err != nil {
+				return err
+			}
+		}
+		return y.set(o, value)
 	}
 	return &Error{Where: place(y.path, key), Problem: fmt.Sprintf("there is no option %q", clip(key.Value)), Hint: hintForKey(key.Value)}
 }
@@ -151,6 +157,11 @@ func (y *yamlFile) set(o option, value *yaml.Node) error {
 		e := located(err, where)
 		e.Problem = o.key + ": " + e.Problem
 		return e
+	}
+	if y.project {
+		if err := y.config.inProject(o, where); err != nil {
+			return err
+		}
 	}
 	y.config.came(o.key, Origin(fmt.Sprintf("%s:%d", y.path, value.Line)), where)
 	return nil

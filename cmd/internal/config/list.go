@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -10,16 +11,19 @@ func appOptions() []option {
 	return []option{
 		{
 			key: keyApp, typed: true, usage: "the `port or URL` of your app",
-			set: func(c *Config, s, base string) (err error) { c.App, err = parseUpstream(s, base, c.env.OS); return },
-			get: func(c *Config) string { return urlText(c.App) },
+			set:   func(c *Config, s, base string) (err error) { c.App, err = parseUpstream(s, base, c.env.OS); return },
+			get:   func(c *Config) string { return urlText(c.App) },
+			below: func(c *Config) []string { return sockets(c.App) },
 		}, {
 			key: keyTunnels, typed: true, list: true, pairs: true, usage: "more apps, each with a public name of its own, as `NAME=APP`",
-			set: func(c *Config, s, base string) (err error) { c.Tunnels, err = c.parseTunnels(s, base); return },
-			get: func(c *Config) string { return appsText(c.Tunnels) },
+			set:   func(c *Config, s, base string) (err error) { c.Tunnels, err = c.parseTunnels(s, base); return },
+			get:   func(c *Config) string { return appsText(c.Tunnels) },
+			below: func(c *Config) []string { return socketsOf(c.Tunnels) },
 		}, {
 			key: "routes", each: "route", list: true, pairs: true, usage: "send what is below a path to another app, as `PATH=APP`; may be repeated",
-			set: func(c *Config, s, base string) (err error) { c.Routes, err = c.parseRoutes(s, base); return },
-			get: func(c *Config) string { return appsText(c.Routes) },
+			set:   func(c *Config, s, base string) (err error) { c.Routes, err = c.parseRoutes(s, base); return },
+			get:   func(c *Config) string { return appsText(c.Routes) },
+			below: func(c *Config) []string { return socketsOf(c.Routes) },
 		}, {
 			key: "keep_host", def: "false", flag: true, usage: "let the app see the public Host in place of its own",
 			set: func(c *Config, s, _ string) (err error) { c.KeepHost, err = parseBool(s); return },
@@ -48,11 +52,11 @@ func tunnelOptions() []option {
 			set: func(c *Config, s, _ string) (err error) { c.PublicURL, err = parsePublic(s); return },
 			get: func(c *Config) string { return urlText(c.PublicURL) },
 		}, {
-			key: keyProxy, usage: "the `proxy` to go through, http://, https:// or socks5://HOST:PORT, or none (default: what HTTPS_PROXY or ALL_PROXY says)",
+			key: keyProxy, mine: true, usage: "the `proxy` to go through, http://, https:// or socks5://HOST:PORT, or none (default: what HTTPS_PROXY or ALL_PROXY says)",
 			set: func(c *Config, s, _ string) (err error) { c.Proxy, err = parseProxy(s); return },
 			get: func(c *Config) string { return c.Proxy },
 		}, {
-			key: "jump", usage: "SSH `hosts` to go through, [USER@]HOST[:PORT], the nearest first, with commas, or none",
+			key: "jump", mine: true, usage: "SSH `hosts` to go through, [USER@]HOST[:PORT], the nearest first, with commas, or none",
 			set: func(c *Config, s, _ string) (err error) { c.Jump, err = parseJump(s); return },
 			get: func(c *Config) string { return c.Jump },
 		}, {
@@ -64,15 +68,15 @@ func tunnelOptions() []option {
 			set: func(c *Config, s, _ string) (err error) { c.GiveUp, err = parseGiveUp(s); return },
 			get: func(c *Config) string { return giveUpText(c.GiveUp) },
 		}, {
-			key: "ssh_config", short: "F", usage: "the `file` to read in place of ~/.ssh/config and the system's, or none",
+			key: "ssh_config", short: "F", mine: true, usage: "the `file` to read in place of ~/.ssh/config and the system's, or none",
 			set: func(c *Config, s, base string) (err error) { c.SSHConfig, err = parseSSHConfig(c, s, base); return },
 			get: func(c *Config) string { return c.SSHConfig },
 		}, {
-			key: "identity", list: true, usage: "a private key `file` to log in to the SSH server with; several with commas, or several times",
+			key: "identity", list: true, mine: true, usage: "a private key `file` to log in to the SSH server with; several with commas, or several times",
 			set: func(c *Config, s, base string) (err error) { c.Identity, err = parseIdentity(c, s, base); return },
 			get: func(c *Config) string { return strings.Join(c.Identity, ",") },
 		}, {
-			key: "relay_ca", usage: "a `file` of certificates that may vouch for a relay+tls:// relay, besides the system's",
+			key: "relay_ca", mine: true, usage: "a `file` of certificates that may vouch for a relay+tls:// relay, besides the system's",
 			set: func(c *Config, s, base string) (err error) { c.RelayCA, err = parseFile(s, base); return },
 			get: func(c *Config) string { return c.RelayCA },
 		}, {
@@ -80,7 +84,7 @@ func tunnelOptions() []option {
 			set: func(c *Config, s, _ string) (err error) { c.AllowIP, err = parseNetworks(s); return },
 			get: func(c *Config) string { return networksText(c.AllowIP) },
 		}, {
-			key: keyAuthFile, usage: "a `file` with USER:PASSWORD that the relay asks visitors for (or set SLACKDEV_BASIC_AUTH)",
+			key: keyAuthFile, mine: true, usage: "a `file` with USER:PASSWORD that the relay asks visitors for (or set SLACKDEV_BASIC_AUTH)",
 			set: func(c *Config, s, base string) (err error) { c.AuthFile, err = parseFile(s, base); return },
 			get: func(c *Config) string { return c.AuthFile },
 		}, {
@@ -129,6 +133,12 @@ func historyOptions() []option {
 			key: "store", usage: "where the history is kept: a `path`, or memory (default: a file per project)",
 			set: func(c *Config, s, base string) (err error) { c.Store, err = parseStore(s, base); return },
 			get: func(c *Config) string { return c.Store },
+			below: func(c *Config) []string {
+				if !filepath.IsAbs(c.Store) { // memory
+					return nil
+				}
+				return []string{c.Store}
+			},
 		}, {
 			key: "keep", def: "1MiB", usage: "the most that is kept of each body, a `size` like 512k or 4MiB",
 			set: func(c *Config, s, _ string) (err error) { c.Keep, err = parseSize(s, 0, 1<<30); return },

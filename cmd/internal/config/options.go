@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,8 +36,10 @@ type option struct {
 	typed bool   // an argument, and not a flag
 	flag  bool   // a flag that needs no value
 	each  string // a flag of this name gives one element, and may be repeated
+	mine  bool   // the user's alone to say: see mineAlone
 	set   func(c *Config, text, base string) error
 	get   func(c *Config) string
+	below func(c *Config) []string // files that a project may name in its own folder alone: see inProject; nil: none
 }
 
 // options lists all of them, in the order of the documentation.
@@ -93,6 +97,71 @@ func Given(flags *pflag.FlagSet) map[string]string {
 		}
 	}
 	return given
+}
+
+// mineAlone refuses an option that a project says in its slackdev.yaml or its .env. Both
+// may have come with somebody else's repository, and options of this kind say with
+// which keys, through whom and on whose word the user logs in, or what leaves this machine.
+func (o option) mineAlone(where string) error {
+	if !o.mine {
+		return nil
+	}
+	return &Error{
+		Where: where, Problem: fmt.Sprintf("%s is yours to say, and not the project's: its files may be somebody else's", o.key),
+		Hint: fmt.Sprintf("--%s …,  or  %s=…  in the environment,  or  %s: …  in your own config.yaml", o.flagName(), variable(o.key), o.key),
+	}
+}
+
+// inProject refuses files that a project names and that are not its own: a history is
+// made, written to, and moves what stands there out of the way; what a socket leads to
+// becomes public, and what it may do is for its owner to say (Docker's does anything).
+func (c *Config) inProject(o option, where string) error {
+	if o.below == nil {
+		return nil
+	}
+	for _, file := range o.below(c) {
+		if c.owns(file) {
+			continue
+		}
+		hint := fmt.Sprintf("--%s …,  or  %s=…  in the environment,  or  %s: …  in your own config.yaml", o.flagName(), variable(o.key), o.key)
+		if o.typed {
+			hint = "if you mean it, type it:  slackdev tunnel …"
+		}
+		return &Error{Where: where, Problem: fmt.Sprintf("%s: a project keeps to its own folder, and %s is not there", o.key, clip(file)), Hint: hint}
+	}
+	return nil
+}
+
+// owns reports whether a file, which need not exist, is in the project's folder, and
+// not only by way of a link that leads elsewhere.
+func (c *Config) owns(file string) bool {
+	rest := ""
+	for dir := file; ; dir = filepath.Dir(dir) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return strings.HasPrefix(filepath.Join(real, rest), c.Project.Dir+string(filepath.Separator))
+		}
+		if _, err := os.Lstat(dir); err == nil || filepath.Dir(dir) == dir { // a link that leads nowhere yet
+			return false
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
+}
+
+// sockets are those that apps are reached by.
+func sockets(apps ...*url.URL) (files []string) {
+	for _, u := range apps {
+		if u != nil && u.Scheme == "unix" {
+			files = append(files, u.Path)
+		}
+	}
+	return files
+}
+
+func socketsOf(apps []NamedApp) (files []string) {
+	for _, a := range apps {
+		files = append(files, sockets(a.URL)...)
+	}
+	return files
 }
 
 func (o option) flagName() string {

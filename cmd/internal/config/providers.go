@@ -142,7 +142,12 @@ func (y *yamlFile) provider(name, body *yaml.Node) (Provider, error) {
 			return p, err
 		}
 	}
-	if problem := p.unfit(seen); problem != nil {
+	problem := p.unfit(seen)
+	if problem == nil && y.project && p.Session == SessionExec {
+		// Its host may be any that lets this user in, this machine among them.
+		problem = wrong("move the provider to your own config.yaml", "a project's file has no command run: it would run with your keys, wherever they let you in")
+	}
+	if problem != nil {
 		e := located(problem, p.Where)
 		e.Problem = p.Name + ": " + e.Problem
 		return p, e

@@ -10,9 +10,9 @@ import (
 
 func TestAProviderIsReadAsItStands(t *testing.T) {
 	w := newWorld(t, map[string]string{
-		".config/slackdev/config.yaml": "providers:\n  home: {host: 192.0.2.7, session: none, public_url: 'https://{name}.home.example'}\n",
-		"todo/slackdev.yaml": `via: mine
-providers:
+		"todo/slackdev.yaml": "via: mine\n",
+		".config/slackdev/config.yaml": `providers:
+  home: {host: 192.0.2.7, session: none, public_url: 'https://{name}.home.example'}
   mine:
     host: tunnel.example.org
     port: 2200
@@ -37,7 +37,7 @@ providers:
 	mine.Pattern = nil
 	want := Provider{
 		Name: "mine", Host: "tunnel.example.org", Port: 2200, User: "{name}", Bind: "{name}", BindPort: 8080,
-		Session: SessionExec, Command: "http --plain", Where: w.dir + "/slackdev.yaml:3:3",
+		Session: SessionExec, Command: "http --plain", Where: w.home + "/.config/slackdev/config.yaml:3:3",
 	}
 	if d := cmp.Diff(want, mine); d != "" || pattern != `Your URL: (\S+)` {
 		t.Errorf("pattern %q (-want +got):\n%s", pattern, d)

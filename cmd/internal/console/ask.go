@@ -42,7 +42,11 @@ func (a *Asker) Ask(ctx context.Context, intro []string, text string, hidden boo
 		return "", ctx.Err()
 	}
 	before, err := term.GetState(a.fd)
+	if err == nil && hidden {
+		err = hush(a.fd) // before the question shows, for people and programs that answer at once
+	}
 	if err != nil {
+		a.turn <- struct{}{}
 		return "", fmt.Errorf("ask at the terminal: %w", err)
 	}
 	for _, line := range intro {
@@ -58,6 +62,9 @@ func (a *Asker) Ask(ctx context.Context, intro []string, text string, hidden boo
 	typed := make(chan answer, 1)
 	go func() {
 		line, err := a.read(hidden)
+		if hidden {
+			err = errors.Join(err, term.Restore(a.fd, before))
+		}
 		typed <- answer{line, err}
 		a.turn <- struct{}{}
 	}()
