@@ -25,8 +25,13 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := newStream(w)
 	f := &follower{store: s.Journal.Store, match: inspector.NewMatcher(terms), out: out, room: followRoom, memory: followMemory}
-	err = s.whileServing(r.Context(), func(ctx context.Context) error { return f.run(ctx, &s.Journal.Events) })
-	if err != nil && r.Context().Err() == nil {
+	err = s.whileServing(r.Context(), func(ctx context.Context) error {
+		if err := f.run(ctx, &s.Journal.Events); ctx.Err() == nil {
+			return err
+		}
+		return nil // one of us leaves, which breaks off what is being read
+	})
+	if err != nil {
 		return out.problem(err)
 	}
 	return nil

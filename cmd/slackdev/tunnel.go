@@ -72,7 +72,7 @@ Everything is recorded in one history.`,
 	_ = cmd.RegisterFlagCompletionFunc("via", completeVia(env)) // fails for a flag that is not there
 	cmd.Flags().BoolVar(&o.json, "json", false, "print what happens as lines of JSON")
 	cmd.Flags().StringVar(&o.pageDir, "webui-dir", "", "serve the page from a `folder`, while it is being changed")
-	cmd.Flags().IntVar(&passwordFD, "password-fd", -1, "read the password for the SSH server from this `descriptor`: one line")
+	cmd.Flags().IntVar(&passwordFD, "password-fd", 0, "read the password for the SSH server from this `descriptor`: one line")
 	cmd.Flags().BoolVar(&debug, "debug", false, "log to standard error what slackdev does")
 	return cmd
 }

@@ -49,7 +49,7 @@ func TestTunnelsPageIsInStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	yaml := yamlIn(t, string(page))
+	yaml := yamlIn(t, string(page), "One of your own")
 	want := withTable(t, string(page), "commands", commandsTable(t, yaml))
 	want = withTable(t, want, "refusals", refusalsTable(t, yaml))
 	if *update {
@@ -73,14 +73,28 @@ func withTable(t *testing.T, page, name, table string) string {
 	return before + tableBegins(name) + table + tableEnds + after
 }
 
-// yamlIn is the page's slackdev.yaml.
-func yamlIn(t *testing.T, page string) string {
-	_, rest, found := strings.Cut(page, "```yaml\n")
+// yamlIn is the slackdev.yaml of a part of docs/tunnels.md.
+func yamlIn(t *testing.T, page, part string) string {
+	_, rest, found := strings.Cut(page, "## "+part+"\n")
+	_, rest, begun := strings.Cut(rest, "```yaml\n")
 	text, _, closed := strings.Cut(rest, "```\n")
-	if !found || !closed {
-		t.Fatal("docs/tunnels.md has no example of a slackdev.yaml")
+	if !found || !begun || !closed {
+		t.Fatalf("docs/tunnels.md has no example of a slackdev.yaml under %q", part)
 	}
 	return text
+}
+
+func TestTunnelsPagesFileSaysWhatItsCommandSays(t *testing.T) {
+	page, err := os.ReadFile("../../docs/tunnels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := providersFor(t, yamlIn(t, string(page), "In a file"), "relay://relay.example.org", "", "").cfg
+	socket := filepath.Join(cfg.Project.Dir, "run/admin.sock")
+	got := fmt.Sprintln(cfg.App, cfg.Tunnels[0].Name, cfg.Tunnels[0].URL, cfg.Routes[0].Name, cfg.Routes[0].URL, cfg.Routes[1].Name, cfg.Routes[1].URL, cfg.Name, cfg.KeepAlive, cfg.AllowIP)
+	if want := fmt.Sprintln("http://localhost:3000", "web", "http://localhost:5173", "/api", "http://localhost:8080", "/admin", "unix:"+socket, "ana-todo", "10s", "[203.0.113.0/24 2001:db8::/32]"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 // refusalsTable has what a service's words mean, first its own, then those of all.

@@ -69,14 +69,19 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// watchRequests shows a line for each request that is done.
+// watchRequests shows a line for each request that is done, until ctx ends and those
+// that were done by then are shown, too.
 func (a *app) watchRequests(ctx context.Context) error {
 	const room = 4096
+	reading := context.WithoutCancel(ctx)
 	sub := a.journal.Events.Subscribe(room)
 	for {
 		select {
 		case <-ctx.Done():
 			sub.Close()
+			for e := range sub.C {
+				a.show(reading, e)
+			}
 			return nil
 		case e, ok := <-sub.C:
 			if !ok {
@@ -85,7 +90,7 @@ func (a *app) watchRequests(ctx context.Context) error {
 				a.screen.notice("requests come faster than they can be shown; all of them are in  slackdev requests")
 				continue
 			}
-			a.show(ctx, e)
+			a.show(reading, e)
 		}
 	}
 }

@@ -345,7 +345,7 @@ func testFaults(t *testing.T, scheme string, faults map[string]fault) {
 func TestHTTPProxyFaults(t *testing.T) {
 	const end = "\r\n\r\n"
 	testFaults(t, "http", map[string]fault{
-		"closes at once":              {serve: func(net.Conn) {}, want: "it hangs up without an answer"},
+		"closes at once":              {serve: script("", ""), want: "it hangs up without an answer"},
 		"closes after the request":    {serve: script(end, ""), want: "it hangs up without an answer"},
 		"closes in the status line":   {serve: script(end, "HTTP/1.1 20"), want: "it hangs up in the middle of its answer"},
 		"closes in the head":          {serve: script(end, "HTTP/1.1 200 OK\r\nVia: x\r\n"), want: "it hangs up in the middle of its answer"},
@@ -392,7 +392,7 @@ func TestSOCKSProxyFaults(t *testing.T) {
 	const hello, both, request = "\x05\x01\x00", "\x05\x02\x00\x02", "\x08\xae"
 	reply := func(code string) string { return "\x05" + code + "\x00\x01\x00\x00\x00\x00\x00\x00" }
 	testFaults(t, "socks5", map[string]fault{
-		"closes at once":               {serve: func(net.Conn) {}, want: "it hangs up without an answer"},
+		"closes at once":               {serve: script("", ""), want: "it hangs up without an answer"},
 		"closes after the greeting":    {serve: script(hello, ""), want: "it hangs up without an answer"},
 		"closes in the greeting":       {serve: script(hello, "\x05"), want: "it hangs up in the middle of its answer"},
 		"closes after the request":     {serve: script(hello, "\x05\x00", request, ""), want: "it hangs up without an answer"},

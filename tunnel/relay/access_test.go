@@ -3,6 +3,8 @@ package relay
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -76,6 +78,12 @@ func (v *visit) wants(what string, status int, code string) *http.Response {
 		v.t.Errorf("%s: got %s %v %q, want %d %s", what, resp.Status, resp.Header, body, status, code)
 	}
 	return resp
+}
+
+// count answers with the size of what it has read.
+func count(w http.ResponseWriter, r *http.Request) {
+	n, _ := io.Copy(io.Discard, r.Body)
+	fmt.Fprint(w, n)
 }
 
 func TestVisitorsFromOtherNetworksAreTurnedAway(t *testing.T) {

@@ -59,12 +59,6 @@ func BenchmarkFront(b *testing.B) {
 	}
 }
 
-// count answers with the size of what it has read.
-func count(w http.ResponseWriter, r *http.Request) {
-	n, _ := io.Copy(io.Discard, r.Body)
-	fmt.Fprint(w, n)
-}
-
 // load sends b.N commands over so many connections, and checks the answers.
 func load(b *testing.B, addr string, conns int) {
 	want := fmt.Sprint(len(command) - strings.Index(command, "\r\n\r\n") - 4)

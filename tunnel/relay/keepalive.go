@@ -21,11 +21,16 @@ type watchedConn struct {
 
 func newWatchedConn(c net.Conn) *watchedConn { return &watchedConn{Conn: c, since: time.Now()} }
 
-// Read notes the time of what it reads.
+// Read notes the time of what it reads, and closes the connection when there is no more.
+// Or x/crypto/ssh could still send the request for a channel between its forgetting all
+// channels and its closing the connection, and wait for the answer for ever.
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.heard.Store(int64(time.Since(c.since)))
+	}
+	if err != nil {
+		_ = c.Close() // and again by who owns it
 	}
 	return n, err
 }

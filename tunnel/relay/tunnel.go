@@ -151,8 +151,7 @@ func (t *tunnel) openChannel() (ssh.Channel, <-chan *ssh.Request, error) {
 	}
 	done := make(chan opened, 1)
 	origin := t.client.s.origin
-	// Not waited for: OpenChannel has no deadline, and one that begins while the
-	// connection ends may never return.
+	// Not waited for: OpenChannel has no deadline.
 	go func() {
 		var o opened
 		o.ch, o.requests, o.err = t.client.conn.OpenChannel(wire.ForwardedChannel, ssh.Marshal(wire.ForwardedOpen{

@@ -141,6 +141,7 @@ func (t *transcript) line(line string) {
 	if line == "" || drawn(line) {
 		return
 	}
+	before := t.last
 	t.last = clip(line, maxNotice)
 	if reason, ok := strings.CutPrefix(line, wire.ErrorPrefix); ok && reason != "" {
 		t.reason = clip(reason, maxNotice)
@@ -151,6 +152,7 @@ func (t *transcript) line(line string) {
 		t.tell()
 	}
 	if t.candidates(line) {
+		t.last = before // an address is no reason for an end
 		return
 	}
 	t.notices = append(t.notices, t.last)

@@ -231,7 +231,7 @@ func notOpened(err error, addr string) error {
 	if !errors.As(err, &no) {
 		return fmt.Errorf("lost while it connects to %s: %w", addr, err)
 	}
-	said := firstLine(no.Message)
+	said := printable(no.Message, maxNotice)
 	switch no.Reason {
 	case ssh.Prohibited, ssh.UnknownChannelType:
 		return &tunnel.RefusedError{
@@ -240,20 +240,6 @@ func notOpened(err error, addr string) error {
 		}
 	}
 	return fmt.Errorf("it cannot connect to %s: %s", addr, said)
-}
-
-// firstLine is the first line of a stranger's text, clean and short.
-func firstLine(text string) string {
-	first := ""
-	emit := func(line string) {
-		if first == "" {
-			first = strings.TrimSpace(line)
-		}
-	}
-	var r lineReader
-	r.write([]byte(text), emit)
-	r.flush(emit)
-	return clip(first, maxNotice)
 }
 
 // lost is why the connection ends when the hop's link has; nil before. Of several

@@ -180,7 +180,7 @@ func jumpFaults() map[string]jumpFault {
 				t.Cleanup(stop)
 				setAddr(t, p[1], addr)
 			},
-			want: "jump host HOP2: ssh: ",
+			want: "jump host HOP2: it hangs up before a login",
 		},
 	}
 }

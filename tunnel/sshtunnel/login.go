@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -93,9 +94,15 @@ func (p *Provider) login(ctx context.Context, l *link, text *transcript, clock *
 	case a.asked && !l.broke.Load(): // the server is there, and says no
 		a.desk.memory.forget(a.used) // it may have hung up over them
 		return nil, a.refused(err)
+	case errors.Is(err, io.EOF):
+		return nil, errNoSSH
 	}
 	return nil, err
 }
+
+// errNoSSH is for who listens to us and leaves: a web server does, and TLS; but so does
+// an SSH server that is starting, or has too many guests, which is why it is no refusal.
+var errNoSSH = errors.New("it hangs up before a login; is this the port of its SSH, and without TLS?")
 
 // attempt is one login under way: it decides what to try next. It is used by the
 // goroutine of the handshake alone.

@@ -3,6 +3,7 @@
 package sshtunnel_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -235,6 +236,25 @@ func BenchmarkWays(b *testing.B) {
 					b.Fatal(got)
 				}
 				_ = tun.Close()
+			}
+		})
+	}
+}
+
+// Who types the port of a web server sees what is wrong, and a try later may find SSH there.
+func TestAServerThatHangsUpIsAskedForItsPort(t *testing.T) {
+	for name, says := range map[string]string{"without a word": "", "as a web server": "HTTP/1.1 400 Bad Request\r\n\r\n", "as TLS does": "\x15\x03\x03\x00\x02\x02\x16"} {
+		t.Run(name, func(t *testing.T) {
+			host, port, _ := net.SplitHostPort(listen(t, func(c net.Conn) {
+				_, _ = bufio.NewReader(c).ReadString('\n')
+				_, _ = io.WriteString(c, says)
+			}))
+			number, _ := strconv.Atoi(port)
+			p := &sshtunnel.Provider{Profile: sshtunnel.Relay("relay", host, number, "app")}
+			_, err := p.Open(t.Context())
+			var final *tunnel.RefusedError
+			if err == nil || errors.As(err, &final) || !strings.Contains(err.Error(), "it hangs up before a login; is this the port of its SSH") {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

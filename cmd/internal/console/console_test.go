@@ -469,7 +469,6 @@ Inspect   http://127.0.0.1:4040/#t=x                                          si
           https://site.relay.example.org  →  http://localhost:5173
 12:04:31  ! the tunnel ana-todo is lost: reset
 12:04:31  ! the tunnel site is lost: reset
-12:04:31  ! no tunnel site: reset
 12:04:31  ● the tunnel ana-todo is back
 12:04:31  ● the public URL of site is a new one, paste it into Slack:
           https://other.example.org/slack/events

@@ -262,7 +262,9 @@ func (c *Console) Tunnel(name string, s tunnel.Status) {
 	case tunnel.Down:
 		c.reason(l, "! the "+l.called("tunnel")+" is lost", s.Err, "")
 	case tunnel.Waiting:
-		c.waiting(l, s)
+		if last.State != tunnel.Down || s.Retry >= noticed || fmt.Sprint(s.Err) != fmt.Sprint(last.Err) {
+			c.waiting(l, s) // and not what was just said, in other words
+		}
 	case tunnel.Up:
 		c.recovered(l, s)
 	}
