@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"hash/crc32"
 	"time"
 )
 
@@ -19,9 +20,14 @@ const (
 // passed is what the visitor has of an answer that says how long it is.
 type passed struct {
 	status int
-	size   int64 // of the whole; 0: it does not say, or nothing was passed
-	n      int64 // so much of it was passed
+	size   int64  // of the whole; 0: it does not say, or nothing was passed
+	n      int64  // so much of it was passed
+	sum    uint32 // of these
+	again  uint32 // the same, of what came of them a second time
 }
+
+// errAnother is an answer that is not the one of which the visitor has a part.
+var errAnother = errors.New("another answer than the one that was cut")
 
 // errCut is an answer whose channel ended too soon.
 var errCut = errors.New("the answer was cut short")
@@ -106,8 +112,9 @@ func (x *exchange) readReplyHead(c *channel) (int, error) {
 // visitor has some already.
 func (x *exchange) passReply(c *channel, n int, b *body, keep bool) error {
 	if x.began && (x.reply.status != x.passed.status || b.kind != sized || b.left != x.passed.size) {
-		return errors.New("another answer than the one that was cut")
+		return errAnother
 	}
+	x.passed.again = 0
 	x.scratch = x.reply.appendTo(x.scratch[:0], x.asked, keep)
 	c.in.use(n)
 	least := int64(0)
@@ -151,9 +158,9 @@ func (x *exchange) passSome(c *channel, b *body, least int64) error {
 	p := c.in.bytes()[:payload]
 	if b.kind == sized {
 		x.passed.status, x.passed.size = x.reply.status, max(x.passed.size, left)
-		at := x.passed.size - left
-		p = p[min(int64(len(p)), max(0, x.passed.n-at)):]
-		x.passed.n = max(x.passed.n, at+int64(payload))
+		if p = x.passed.rest(p, x.passed.size-left); p == nil {
+			return errAnother
+		}
 	}
 	if !x.began {
 		x.scratch, x.began = append(x.scratch, p...), true
@@ -164,6 +171,23 @@ func (x *exchange) passSome(c *channel, b *body, least int64) error {
 	}
 	c.in.use(taken)
 	return err
+}
+
+// rest gives what the visitor has not yet of p, which stands at that place in the answer,
+// and counts it; nil if what it has is not what has come again. The sum finds other
+// answers, not forgeries: both are of the same far end.
+func (a *passed) rest(p []byte, at int64) []byte {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	if had := min(int64(len(p)), max(0, a.n-at)); had > 0 {
+		a.again = crc32.Update(a.again, table, p[:had])
+		if at+had == a.n && a.again != a.sum {
+			return nil
+		}
+		p = p[had:]
+	}
+	a.n += int64(len(p))
+	a.sum = crc32.Update(a.sum, table, p)
+	return p
 }
 
 // take says how many of the bytes in p, which come next, belong to the body, and

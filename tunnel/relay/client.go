@@ -34,6 +34,7 @@ type client struct {
 	ahead    bool
 	gone     chan struct{} // closed when the connection has ended
 	probes   chan struct{} // has room for one; see probe
+	asking   sync.Mutex    // held while alive asks
 	tasks    sync.WaitGroup
 	sessions atomic.Int32
 	rules    *rules // of the forwards that follow; takeRequests alone uses it
@@ -146,6 +147,9 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	if len(bind.BindAddr) > maxBindAddr || bind.BindPort > 65535 {
 		return nil, errors.New("the forward is malformed")
 	}
+	if c.hasEnded() { // requests that it sent before are still read
+		return nil, errEnded
+	}
 	if c.s.isStopping() {
 		return nil, errors.New("the relay is stopping")
 	}
@@ -178,10 +182,26 @@ func (c *client) forward(bind wire.ForwardRequest) (*tunnel, error) {
 	c.mu.Lock()
 	c.forwards[bind] = t
 	c.mu.Unlock()
+	if c.hasEnded() { // and serve may have looked at forwards before
+		t.leave()
+		return nil, errEnded
+	}
 	if before != nil {
 		t.takeOver(before)
 	}
 	return t, nil
+}
+
+// errEnded is why nothing comes of what a connection asked for just before its end.
+var errEnded = errors.New("the connection has ended")
+
+func (c *client) hasEnded() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // claim finds a name for t: the one that is wanted, or one that is made up.

@@ -66,8 +66,8 @@ func (c *client) newTunnel(bind wire.ForwardRequest) *tunnel {
 // older connection's. That one's requests under way are finished there if it still
 // lives, and move to t if not.
 func (t *tunnel) takeOver(before *tunnel) {
-	before.close()
 	old := before.client
+	defer before.close() // last: it writes to a connection that may not take anything
 	old.note("notice: "+t.name.label+" has moved to a newer connection of this key", true)
 	if t.agreed() && before.agreed() && t.hello.Instance != "" && t.hello.Instance == before.hello.Instance {
 		old.s.log.Info("client replaced", "name", t.name.label, "key", old.id)

@@ -90,7 +90,19 @@ func (c *client) probe() {
 
 // alive asks whether the connection is still there: an end of a channel that came
 // with the end of the connection was not the app's.
+// Of a client that says other things and does not answer this, requests would wait for
+// ever: it is given as long as a silent one.
 func (c *client) alive() bool {
+	c.asking.Lock() // so that the time that others take is not counted
+	defer c.asking.Unlock()
+	late := time.AfterFunc(silentFor*c.s.limits.KeepAlive, c.hangUp)
+	defer late.Stop()
 	_, _, err := c.conn.SendRequest(wire.KeepAliveName, true, nil)
 	return err == nil
+}
+
+// hangUp closes the connection of a client that does not do its part.
+func (c *client) hangUp() {
+	c.s.log.Warn("client does not answer", "key", c.id)
+	c.conn.Close()
 }

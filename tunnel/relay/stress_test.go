@@ -28,6 +28,8 @@ type ledger struct {
 	records map[string]*record
 	ran     map[string]int // by body: how often the app had it
 	again   atomic.Int64   // requests that came again
+	leaked  atomic.Int64   // requests that had credentials with them
+	rules   *wire.Access   // that each connection asks for; nil: none
 }
 
 type record struct {
@@ -50,6 +52,9 @@ func (l *ledger) handler(token string) http.HandlerFunc {
 		if !ok {
 			http.Error(w, "no ID", http.StatusTeapot)
 			return
+		}
+		if r.Header["Authorization"] != nil {
+			l.leaked.Add(1)
 		}
 		l.mu.Lock()
 		x := l.records[id]
@@ -101,6 +106,9 @@ func (l *ledger) run(ctx context.Context, w *world, key ssh.Signer, up chan<- st
 			continue
 		}
 		f.hello("one process")
+		if l.rules != nil {
+			f.conn.SendRequest(wire.AccessName, false, ssh.Marshal(*l.rules))
+		}
 		srv := &http.Server{Handler: l.handler(f.token), ErrorLog: log.New(io.Discard, "", 0)}
 		serving.Go(func() { srv.Serve(f); srv.Close() })
 		if ok, _, err := f.conn.SendRequest(wire.ForwardName, true, ssh.Marshal(wire.ForwardRequest{BindAddr: "app", BindPort: 80})); err != nil || !ok {

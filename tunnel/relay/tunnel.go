@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -35,6 +36,10 @@ type tunnel struct {
 
 // agreed says whether the far end knows requests by their IDs.
 func (t *tunnel) agreed() bool { return t.hello != nil }
+
+// isLive says whether t takes exchanges. A newer tunnel of the name may have those that
+// wait before t is closed. The caller holds name.mu.
+func (t *tunnel) isLive() bool { return !t.ended && t.name.live.Load() == t }
 
 func (t *tunnel) closed() bool {
 	t.name.mu.Lock()
@@ -78,7 +83,7 @@ func (t *tunnel) open() {
 	if t.client.ahead {
 		ahead = t.client.s.limits.ChannelsOpened
 	}
-	if !t.ready || t.ended {
+	if !t.ready || !t.isLive() {
 		return
 	}
 	// While somebody waits nothing is idle that they could use.
@@ -135,11 +140,11 @@ func (t *tunnel) openOne() {
 	t.opened = true
 	wanted := t.put(c)
 	t.name.mu.Unlock()
-	if !wanted {
-		c.Close()
-		return
+	if wanted {
+		c.serve()
+	} else {
+		c.Channel.Close()
 	}
-	c.serve()
 }
 
 // openChannel opens one, or fails when the connection ends.
@@ -164,7 +169,7 @@ func (t *tunnel) openChannel() (ssh.Channel, <-chan *ssh.Request, error) {
 	case o := <-done:
 		return o.ch, o.requests, o.err
 	case <-t.client.gone:
-		return nil, nil, errors.New("the connection has ended")
+		return nil, nil, errEnded
 	}
 }
 
@@ -181,7 +186,7 @@ func (t *tunnel) openFailed() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	t.opening--
-	if t.ended || len(n.waiting) <= t.opening {
+	if !t.isLive() || len(n.waiting) <= t.opening {
 		return
 	}
 	first := n.waiting[0]
@@ -189,7 +194,7 @@ func (t *tunnel) openFailed() {
 		if x != first {
 			return nil
 		}
-		return noApp()
+		return x.unless(noApp())
 	})
 }
 
@@ -205,7 +210,7 @@ func (t *tunnel) deliver(c *channel) bool {
 // put gives c to the first that waits for one like it, or keeps it. It reports false
 // if c is not wanted. The caller holds name.mu.
 func (t *tunnel) put(c *channel) bool {
-	if t.ended {
+	if !t.isLive() {
 		return false
 	}
 	if x := t.name.next(c); x != nil {
@@ -264,6 +269,19 @@ type channel struct {
 
 	serves *exchange // nil while it is idle; guarded by name.mu
 	since  time.Time // when it became idle; guarded by name.mu
+
+	closing sync.Once
+	late    *time.Timer // ends the connection if the far end does not let serve return
+}
+
+// Close asks the far end to close the channel, too: until it does, reads and writes go
+// on waiting for it. One that leaves a request waiting so for Limits.BodyIdle loses its
+// connection, or it could take a visitor's seat for as long as it likes.
+func (c *channel) Close() error {
+	c.closing.Do(func() {
+		c.late = time.AfterFunc(c.tunnel.client.s.limits.BodyIdle, c.tunnel.client.hangUp)
+	})
+	return c.Channel.Close()
 }
 
 // give makes c the channel of x. The caller holds name.mu, and sees to it that
@@ -276,7 +294,10 @@ func (c *channel) give(x *exchange) {
 // serve reads until the channel ends. Bytes that come while it carries no exchange
 // would be taken for the answer to the next: they end it.
 func (c *channel) serve() {
-	defer c.Close()
+	defer func() {
+		c.Close()
+		c.late.Stop()
+	}()
 	for {
 		err := c.in.read(c)
 		x := c.exchange()

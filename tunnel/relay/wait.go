@@ -169,7 +169,7 @@ func (n *name) expire() {
 		case down:
 			return x.unless(tunnelDown(x.v.s.limits.Hold))
 		}
-		return noApp()
+		return x.unless(noApp())
 	})
 	n.arm()
 }
