@@ -100,16 +100,20 @@ func route(cfg *config.Config, rules *sshtunnel.Access) (r probe.Route, err erro
 // overSSH measures the way there and back over a tunnel's own connection, the best of
 // a few; 0 where that cannot be asked.
 func overSSH(ctx context.Context, t tunnel.Tunnel) (best time.Duration) {
-	p, ok := t.(tunnel.Prober)
+	ctx, cancel := context.WithTimeout(ctx, doubtAfter)
+	defer cancel()
+	asked, ok := t.(interface {
+		Latency(ctx context.Context) (time.Duration, error)
+	})
 	if !ok {
 		return 0
 	}
 	for range 3 {
-		start := time.Now()
-		if p.Probe(ctx) != nil {
-			return 0
+		took, err := asked.Latency(ctx)
+		if err != nil {
+			return best
 		}
-		if took := time.Since(start); best == 0 || took < best {
+		if best == 0 || took < best {
 			best = took
 		}
 	}

@@ -137,3 +137,27 @@ func (t *Tunnel) Probe(ctx context.Context) error {
 		return errors.New(t.profile.addr() + " has not answered for " + limit.String())
 	}
 }
+
+// Latency measures the way to the server and back: a question, and its answer. One that
+// is under way already is waited for first. It fails when the tunnel ends, and with the
+// context.
+func (t *Tunnel) Latency(ctx context.Context) (time.Duration, error) {
+	type answer struct {
+		took time.Duration
+		err  error
+	}
+	came := make(chan answer, 1)
+	t.work.Go(func() {
+		start := time.Now()
+		_, _, err := t.conn.SendRequest(wire.KeepAliveName, true, nil)
+		came <- answer{time.Since(start), err}
+	})
+	select {
+	case a := <-came:
+		return a.took, a.err
+	case <-t.over:
+		return 0, t.why
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}

@@ -77,6 +77,28 @@ func TestProbeEndsWithItsContextAndItsTunnel(t *testing.T) {
 	})
 }
 
+func TestLatencyIsMeasuredOrSaysWhyNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeServer(t)
+		p := providerFor(t, s, Profile{Announce: Announce{Forward: true}, BindPort: 80}, 22)
+		last := inMemory(s, p)
+		tun, _ := openTunnel(t, s, p)
+		if took, err := tun.Latency(t.Context()); err != nil || took != 0 {
+			t.Errorf("in a world without distance: %v, %v", took, err)
+		}
+		last().mute.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		if _, err := tun.Latency(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		time.AfterFunc(time.Millisecond, func() { _ = tun.Close() })
+		if _, err := tun.Latency(t.Context()); err == nil {
+			t.Error("it was measured on a tunnel that was closed")
+		}
+	})
+}
+
 // A laptop that was closed for ten minutes finds its tunnel dead, and has another
 // within two seconds of being opened.
 func TestSleepOfTenMinutes(t *testing.T) {
