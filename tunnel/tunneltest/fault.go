@@ -150,37 +150,38 @@ func (f *Fault) accept() {
 	}
 }
 
-// serve carries one connection until its end.
+// serve carries one connection until its end. It is one that faults are for before the
+// target hears of it: who sees it arrive there may do to it what they like.
 func (f *Fault) serve(near *net.TCPConn) {
+	c := &faultConn{fault: f, near: near, done: make(chan struct{})}
 	f.mu.Lock()
 	refusing, target := f.refusing || f.over, f.target
+	if !refusing {
+		f.conns[c] = struct{}{}
+	}
 	f.mu.Unlock()
 	if refusing {
 		reset(near)
 		return
 	}
-	dialled, err := net.Dial("tcp", target)
-	if err != nil {
-		reset(near)
-		return
-	}
-	c := &faultConn{fault: f, near: near, far: dialled.(*net.TCPConn), done: make(chan struct{})}
-	f.mu.Lock()
-	if f.over {
-		f.mu.Unlock()
-		c.cut()
-		return
-	}
-	f.conns[c] = struct{}{}
-	out := &faultPipe{conn: c, way: Out, from: c.near, to: c.far, room: newRoom(), rng: rand.New(rand.NewPCG(f.seed, f.passed))}
-	back := &faultPipe{conn: c, way: Back, from: c.far, to: c.near, room: newRoom(), rng: rand.New(rand.NewPCG(^f.seed, f.passed))}
-	f.passed++
-	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.conns, c)
 	}()
+	dialled, err := net.Dial("tcp", target)
+	if err != nil {
+		c.cut()
+		return
+	}
+	if !c.reached(dialled.(*net.TCPConn)) {
+		return
+	}
+	f.mu.Lock()
+	out := &faultPipe{conn: c, way: Out, from: c.near, to: c.far, room: newRoom(), rng: rand.New(rand.NewPCG(f.seed, f.passed))}
+	back := &faultPipe{conn: c, way: Back, from: c.far, to: c.near, room: newRoom(), rng: rand.New(rand.NewPCG(^f.seed, f.passed))}
+	f.passed++
+	f.mu.Unlock()
 	var pipes sync.WaitGroup
 	pipes.Go(out.read)
 	pipes.Go(back.read)
@@ -198,11 +199,28 @@ func reset(c *net.TCPConn) {
 // faultConn is one connection through a Fault.
 type faultConn struct {
 	fault     *Fault
-	near, far *net.TCPConn
+	near      *net.TCPConn
 	forgotten bool // guarded by fault.mu
 
 	once sync.Once
 	done chan struct{} // closed when it is over
+
+	mu  sync.Mutex   // guards far while it is dialled
+	far *net.TCPConn // nil before
+}
+
+// reached takes the other end, or resets it and gives false if the connection is over.
+func (c *faultConn) reached(far *net.TCPConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.done:
+		reset(far)
+		return false
+	default:
+		c.far = far
+		return true
+	}
 }
 
 // cut resets both ends.
@@ -211,9 +229,13 @@ func (c *faultConn) cut() { c.end(reset) }
 // end closes both ends, once.
 func (c *faultConn) end(closing func(*net.TCPConn)) {
 	c.once.Do(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		close(c.done)
 		closing(c.near)
-		closing(c.far)
+		if c.far != nil {
+			closing(c.far)
+		}
 	})
 }
 
