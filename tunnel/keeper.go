@@ -49,6 +49,7 @@ type Keeper struct {
 
 	mu       sync.Mutex // guards what follows
 	url      *url.URL   // of the live tunnel, or the last one
+	live     Tunnel     // nil: an outage
 	open     int        // accepted connections that are not closed
 	isClosed bool
 }
@@ -116,6 +117,19 @@ func (k *Keeper) Close() error {
 		if k.open == 0 {
 			close(k.drained)
 		}
+	}
+	return nil
+}
+
+// Withdraw has the live tunnel's far end keep new requests for whoever takes the name
+// next, if it is a Withdrawer. A server that is about to drain calls it before it
+// refuses connections: what comes on them meanwhile would be lost.
+func (k *Keeper) Withdraw(ctx context.Context) error {
+	k.mu.Lock()
+	live := k.live
+	k.mu.Unlock()
+	if w, ok := live.(Withdrawer); ok {
+		return w.Withdraw(ctx)
 	}
 	return nil
 }

@@ -244,7 +244,7 @@ func (r *run) up(ctx context.Context, t Tunnel) {
 	}
 	r.mu.Lock()
 	status.Changed = r.url != nil && r.url.String() != t.URL().String()
-	r.url = t.URL()
+	r.url, r.Keeper.live = t.URL(), t
 	r.mu.Unlock()
 	r.opened, r.why = true, nil
 	r.live = &serving{Tunnel: t}
@@ -298,6 +298,9 @@ func (r *run) down(ctx context.Context, s *serving) {
 		return
 	}
 	r.live, r.began, r.why = nil, time.Now(), s.err
+	r.mu.Lock()
+	r.Keeper.live = nil
+	r.mu.Unlock()
 	r.plan.down(r.began)
 	if r.draining() || ctx.Err() != nil {
 		return

@@ -41,6 +41,15 @@ type Mover interface {
 	Moving() <-chan struct{}
 }
 
+// Withdrawer is a Tunnel whose far end can keep what comes for the next tunnel of the
+// name.
+type Withdrawer interface {
+	// Withdraw asks the far end to bring nothing more, and returns nil when it has
+	// agreed, or when it is not one that could keep anything. Connections live on. It
+	// fails when the far end refuses, when the tunnel ends, and when the context does.
+	Withdraw(ctx context.Context) error
+}
+
 // Provider opens tunnels of one kind.
 type Provider interface {
 	// Name is the word that --via takes: embedded, pinggy, ssh://…

@@ -328,6 +328,7 @@ func (a *app) shutdown(servers ...*http.Server) {
 		a.screen.notice(fmt.Sprintf("waiting up to %v for requests that are under way; Ctrl-C again ends at once", drain))
 	})
 	defer told.Stop()
+	a.withdraw(ctx)
 	var g errgroup.Group
 	for _, srv := range servers {
 		g.Go(func() error {

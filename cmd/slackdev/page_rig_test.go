@@ -73,13 +73,15 @@ func newRig(t *testing.T, binary string) *rig {
 	return r
 }
 
-// tunnelRun is one life of `slackdev tunnel`.
+// tunnelRun is one life of `slackdev tunnel` (or, without the first fields, of another
+// process).
 type tunnelRun struct {
 	public *url.URL // where Slack posts, without the path
 	front  string   // where public is, for those who do not ask the DNS: host:port
 	local  string   // host:port of the page
 	link   string   // what the terminal shows: the page's address with the token
 	cmd    *exec.Cmd
+	out    *stream
 	err    *stream
 	ended  chan struct{} // closed when the process has ended
 }
@@ -88,16 +90,24 @@ type tunnelRun struct {
 // or with stop.
 func (r *rig) tunnel(local string) *tunnelRun {
 	r.Helper()
-	out, err := newStream(filepath.Join(r.TempDir(), "out"))
-	if err != nil {
+	run := r.spawn(r.binary, "tunnel", r.app.url, "--via", "embedded", "--local", local, "--json")
+	r.firstScreen(run)
+	return run
+}
+
+// spawn starts a process in the project and the home of this rig. It ends with the test.
+func (r *rig) spawn(args ...string) *tunnelRun {
+	r.Helper()
+	run := &tunnelRun{ended: make(chan struct{})}
+	var err error
+	if run.out, err = newStream(filepath.Join(r.TempDir(), "out")); err != nil {
 		r.Fatal(err)
 	}
-	run := &tunnelRun{ended: make(chan struct{})}
 	if run.err, err = newStream(filepath.Join(r.TempDir(), "err")); err != nil {
 		r.Fatal(err)
 	}
-	run.cmd = exec.Command(r.binary, "tunnel", r.app.url, "--via", "embedded", "--local", local, "--json")
-	run.cmd.Dir, run.cmd.Stdout, run.cmd.Stderr = r.project, out, run.err
+	run.cmd = exec.Command(args[0], args[1:]...)
+	run.cmd.Dir, run.cmd.Stdout, run.cmd.Stderr = r.project, run.out, run.err
 	run.cmd.Env = []string{"HOME=" + r.home, "USER=ana", "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}
 	if err := run.cmd.Start(); err != nil {
 		r.Fatal(err)
@@ -105,7 +115,7 @@ func (r *rig) tunnel(local string) *tunnelRun {
 	go func() { // it has ended when ended is closed, for which the test's end waits
 		defer close(run.ended)
 		_ = run.cmd.Wait()
-		out.end()
+		run.out.end()
 		run.err.end()
 	}()
 	r.Cleanup(func() {
@@ -115,16 +125,15 @@ func (r *rig) tunnel(local string) *tunnelRun {
 			r.Errorf("the program says\n%s", run.err)
 		}
 	})
-	r.firstScreen(run, out)
 	return run
 }
 
 // firstScreen waits until people and programs are told where everything is.
-func (r *rig) firstScreen(run *tunnelRun, out *stream) {
+func (r *rig) firstScreen(run *tunnelRun) {
 	r.Helper()
 	ctx, cancel := patiently()
 	defer cancel()
-	line, err := out.find(ctx, regexp.MustCompile(`(?m)^\{"type":"ready",.*\}$`), 1)
+	line, err := run.out.find(ctx, regexp.MustCompile(`(?m)^\{"type":"ready",.*\}$`), 1)
 	if err != nil {
 		r.Fatalf("%v\n%s", err, run.err)
 	}

@@ -196,8 +196,8 @@ func (r *rig) behindRelay(domain string) *tunnelRun {
 		r.Fatal(err)
 	}
 	out, told := r.here("tunnel", r.app.url, "--via", "relay://"+relay[1], "--local", "127.0.0.1:0", "--json")
-	run := &tunnelRun{err: told}
-	r.firstScreen(run, out)
+	run := &tunnelRun{out: out, err: told}
+	r.firstScreen(run)
 	run.front = relay[2]
 	return run
 }

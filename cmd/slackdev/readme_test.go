@@ -107,8 +107,8 @@ func (s *readmeSession) output(args []string) []string {
 	if args[0] == "tunnel" {
 		args[1] = port
 		out, told := s.here(append(args, "--local", "127.0.0.1:0", "--json")...)
-		s.run = &tunnelRun{err: told}
-		s.firstScreen(s.run, out)
+		s.run = &tunnelRun{out: out, err: told}
+		s.firstScreen(s.run)
 		printed = strings.TrimSpace(told.String())
 	} else {
 		printed = s.typed(args)

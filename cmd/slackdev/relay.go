@@ -69,7 +69,7 @@ slackdev also reaches the relay's SSH through the port of HTTPS.`,
 	f.DurationVar(&o.hold, "hold", 2500*time.Millisecond, "the `duration` for which requests wait for a tunnel that is down; 0: none")
 	f.DurationVar(&o.drain, "drain", 5*time.Second, "the `duration` for which requests under way may go on when the relay is stopped; 0: none")
 	f.DurationVar(&o.keepAlive, "keepalive", 2*time.Second, "the `time` between keep-alives on a silent SSH connection; after three it is dead")
-	f.IntVar(&o.requests, "max-requests", 200, "the `number` of requests to one name at once; more get a 503")
+	f.IntVar(&o.requests, "max-requests", 500, "the `number` of requests to one name at once; more get a 503")
 	f.BoolVar(&o.debug, "debug", false, "log to standard error what the relay does")
 	return cmd
 }
@@ -98,7 +98,7 @@ func (o *relayFlags) check() error {
 	case o.keepAlive < time.Second || o.keepAlive > 5*time.Minute:
 		return usage(fmt.Errorf("--keepalive %v is not between 1s and 5m", o.keepAlive), "slackdev relay --keepalive 15s   for slow links")
 	case o.requests < 1 || o.requests > 100_000:
-		return usage(fmt.Errorf("--max-requests %d is not between 1 and 100000", o.requests), "slackdev relay --max-requests 200")
+		return usage(fmt.Errorf("--max-requests %d is not between 1 and 100000", o.requests), "slackdev relay --max-requests 500")
 	}
 	return nil
 }

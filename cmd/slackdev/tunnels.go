@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -116,6 +118,28 @@ func (a *app) of(e *entrance, err error) error {
 		return fmt.Errorf("tunnel %s: %w", name, err)
 	}
 	return err
+}
+
+// withdrawing is how long a relay may take to say that it keeps what comes.
+const withdrawing = time.Second
+
+// withdraw has relays keep the requests that come from now on: the next slackdev will
+// get them.
+func (a *app) withdraw(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, withdrawing)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, e := range a.entrances {
+		if e.keeper == nil {
+			continue
+		}
+		all.Go(func() {
+			if err := e.keeper.Withdraw(ctx); err != nil {
+				a.log.Info("the name is not taken back", "name", e.name, "err", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // listener is what the public server serves.

@@ -43,14 +43,15 @@ func TestADrainFinishesWhatItHasAndTakesNothingNew(t *testing.T) {
 	w.known("down")
 	f, g := w.upHello(newSigner(t), "app", "i"), w.up("plain", nil)
 	_, notices := g.session()
-	idle, fresh := w.visit(get("nobody", "/")), w.visit("")
+	idle, fresh := w.visit(get("www", "/")), w.visit("")
 	idle.answer("GET")
 	first, second := w.visit(post("app", "hello")), w.visit(post("plain", "hello"))
 	a, _ := f.busyApp()
 	b, _ := g.busyApp()
 	held := w.visit(get("down", "/"))
 	w.holds(1)
-	half := w.visit("GET / HTTP/1.1\r\nHo")
+	half := w.visit(get("www", "/") + "GET / HTTP/1.1\r\nHo")
+	half.answer("GET")         // so that the relay has the rest, too
 	half.send("st: app.local") // which is no whole head either
 	until(t, "all have come", func() bool {
 		w.s.mu.Lock()

@@ -24,7 +24,7 @@ const reserved = " www admin administrator api relay localhost local slackdev st
 // name is a label, who has it, and what waits for it.
 type name struct {
 	label  string
-	owner  string                 // the fingerprint of the key that asked first
+	owner  string                 // the fingerprint of the key that asked first; "" as long as none has: see registry.absent
 	source string                 // where that key was then; "" if it is not counted
 	live   atomic.Pointer[tunnel] // where its requests go; nil while the tunnel is down; set with mu held
 	rules  atomic.Pointer[rules]  // of the last tunnel, also while it is down; nil: anybody may
@@ -32,6 +32,7 @@ type name struct {
 	left   time.Time              // when the last tunnel went, for eviction; guarded by registry.mu
 
 	mu      sync.Mutex  // guards the rest, the channels of all its tunnels, and what exchanges say of their waiting
+	claimed bool        // it has had a tunnel
 	waiting []*exchange // the one that came first is first
 	held    int         // of these, for want of a tunnel
 	timer   *time.Timer // calls expire; nil if none ever waited
@@ -43,10 +44,15 @@ type registry struct {
 	domain string // in lower case, without a dot at either end
 	limits *Limits
 
-	mu      sync.RWMutex // guards what follows, and every name.left
+	mu      sync.RWMutex // guards what follows, and every name's owner, source and left
 	names   map[string]*name
 	owned   map[string]int // names by owner
 	sources map[string]int // names by source
+	// A relay that has just started has forgotten all names, and their owners are about
+	// to come back: until fresh, requests for names that nobody has claimed yet are held
+	// by these. nil: nothing is, or the last of them has had its time.
+	absent map[string]*name
+	fresh  time.Time
 }
 
 func newRegistry(domain string, limits *Limits) *registry {
@@ -75,7 +81,11 @@ func (g *registry) claim(label, owner, source string, t *tunnel) (before *tunnel
 		if len(g.names) >= g.limits.Names && !g.evict(func(*name) bool { return true }) {
 			return nil, errors.New("the relay has no room for another name")
 		}
-		n = &name{label: label, owner: owner, source: source}
+		if n = g.absent[label]; n == nil {
+			n = &name{label: label}
+		}
+		delete(g.absent, label)
+		n.owner, n.source = owner, source
 		g.names[label] = n
 		g.owned[owner]++
 		if source != "" {
@@ -122,12 +132,52 @@ func (g *registry) leave(t *tunnel) {
 func (g *registry) endHold() (held, busy int) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	for _, n := range g.names {
-		before := int(n.busy.Load())
-		away := n.endHold()
-		held, busy = held+away, busy+max(0, before-away)
+	for _, names := range []map[string]*name{g.names, g.absent} {
+		for _, n := range names {
+			before := int(n.busy.Load())
+			away := n.endHold()
+			held, busy = held+away, busy+max(0, before-away)
+		}
 	}
 	return held, busy
+}
+
+// expect has requests for names that nobody has claimed held for a while, because the
+// relay has just started. What stop ends is the keeping of these names.
+func (g *registry) expect(hold time.Duration) (stop func() bool) {
+	if hold <= 0 {
+		return func() bool { return true }
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.absent, g.fresh = map[string]*name{}, time.Now().Add(hold)
+	return time.AfterFunc(2*hold, func() { // the last of those requests has been held for as long
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.absent = nil
+	}).Stop
+}
+
+// await gives the name that holds the requests for a label until it is claimed; nil if
+// nobody is expected to, or there is no room for another.
+func (g *registry) await(label string) *name {
+	if checkLabel(label) != nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := g.names[label]; n != nil {
+		return n
+	}
+	if g.absent == nil || !time.Now().Before(g.fresh) {
+		return nil
+	}
+	n := g.absent[label]
+	if n == nil && len(g.absent) < g.limits.HoldTotal {
+		n = &name{label: label}
+		g.absent[label] = n
+	}
+	return n
 }
 
 // find gives the name that host, as a request has it, is for; nil if there is none.
@@ -138,8 +188,12 @@ func (g *registry) find(host []byte) *name {
 		return nil
 	}
 	g.mu.RLock()
-	defer g.mu.RUnlock()
-	return g.names[string(label)]
+	n, fresh := g.names[string(label)], g.absent != nil
+	g.mu.RUnlock()
+	if n == nil && fresh {
+		return g.await(string(label))
+	}
+	return n
 }
 
 // label cuts the label out of LABEL.DOMAIN, in any case, with or without a port

@@ -95,7 +95,7 @@ type Limits struct {
 
 	// HTTP.
 	Visitors   int           // connections at once; more wait in the listener's queue: 4,096
-	Requests   int           // of one name, at once; more get a 503: 200
+	Requests   int           // of one name, at once; more get a 503: 500
 	Head       time.Duration // for a head to arrive: 10 s
 	Idle       time.Duration // between requests: 120 s
 	BodyIdle   time.Duration // for which a body may stand still because an end does not send or take it: 30 s
@@ -104,9 +104,9 @@ type Limits struct {
 	Drain      time.Duration // to finish requests when the relay is asked to stop; negative: none: 5 s
 
 	// Requests that outlive their tunnel.
-	Hold         time.Duration // for which a request waits for a tunnel that is down; negative: not at all: 2.5 s
-	HoldRequests int           // of one name that wait so: 100
-	HoldTotal    int           // that wait so in all: 2,000
+	Hold         time.Duration // for which a request waits for a tunnel that is down, and after the start for any; negative: not at all: 2.5 s
+	HoldRequests int           // of one name that wait so: 500
+	HoldTotal    int           // that wait so in all, and names that wait for their first tunnel: 2,000
 	Replay       int           // bytes of a request that is kept until its answer is complete: 256 KiB
 	ReplayTotal  int           // bytes of all that are kept, or wait for their tunnels: 64 MiB
 }
@@ -131,7 +131,7 @@ func (l Limits) withDefaults() Limits {
 	l.Handshakes = cmp.Or(l.Handshakes, 1000)
 	l.HandshakesEach = cmp.Or(l.HandshakesEach, 200)
 	l.Visitors = cmp.Or(l.Visitors, 4096)
-	l.Requests = cmp.Or(l.Requests, 200)
+	l.Requests = cmp.Or(l.Requests, 500)
 	l.Head = cmp.Or(l.Head, 10*time.Second)
 	l.Idle = cmp.Or(l.Idle, 120*time.Second)
 	l.BodyIdle = cmp.Or(l.BodyIdle, 30*time.Second)
@@ -139,7 +139,7 @@ func (l Limits) withDefaults() Limits {
 	l.StreamIdle = cmp.Or(l.StreamIdle, 10*time.Minute)
 	l.Drain = cmp.Or(l.Drain, 5*time.Second)
 	l.Hold = cmp.Or(l.Hold, 2500*time.Millisecond)
-	l.HoldRequests = cmp.Or(l.HoldRequests, 100)
+	l.HoldRequests = cmp.Or(l.HoldRequests, 500)
 	l.HoldTotal = cmp.Or(l.HoldTotal, 2000)
 	l.Replay = cmp.Or(l.Replay, 256<<10)
 	l.ReplayTotal = cmp.Or(l.ReplayTotal, 64<<20)
@@ -178,6 +178,7 @@ func (r *Relay) Run(ctx context.Context, on Listeners) error {
 }
 
 func (s *server) serve(ctx context.Context, on Listeners) (err error) {
+	defer s.names.expect(s.limits.Hold)()
 	failed := make(chan error, 3)
 	serve := func(what string, f func(net.Listener) error, l net.Listener) {
 		if l == nil {

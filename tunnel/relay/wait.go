@@ -66,7 +66,7 @@ func (n *name) hold(x *exchange) *refusal {
 	case s.isStopping():
 		return x.unless(stopping())
 	case !now.Before(x.until): // or nothing is held
-		return x.unless(tunnelDown(max(0, s.limits.Hold)))
+		return x.unless(n.absent(max(0, s.limits.Hold)))
 	case n.held >= s.limits.HoldRequests, !x.retain():
 		return x.unless(holdFull())
 	case s.held.Add(1) > int64(s.limits.HoldTotal):
@@ -76,6 +76,14 @@ func (n *name) hold(x *exchange) *refusal {
 	n.held++
 	x.held = true
 	return nil
+}
+
+// absent is what is said of a request that was held for so long. The caller holds mu.
+func (n *name) absent(held time.Duration) *refusal {
+	if !n.claimed {
+		return unknownName()
+	}
+	return tunnelDown(held)
 }
 
 // vacate frees the place of x among those that are held, though it may still wait:
@@ -167,7 +175,7 @@ func (n *name) expire() {
 		case now.Before(x.until):
 			return nil
 		case down:
-			return x.unless(tunnelDown(x.v.s.limits.Hold))
+			return x.unless(n.absent(x.v.s.limits.Hold))
 		}
 		return x.unless(noApp())
 	})
@@ -179,7 +187,7 @@ func (n *name) expire() {
 func (n *name) up(t *tunnel) (before *tunnel) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before = n.live.Swap(t)
+	before, n.claimed = n.live.Swap(t), true
 	n.turnAway(func(x *exchange) *refusal {
 		if x.barredFrom(t) {
 			return noAnswer()

@@ -1,7 +1,9 @@
 package sshtunnel
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/slackdev/slackdev/tunnel"
@@ -9,7 +11,10 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-var _ tunnel.Mover = (*Tunnel)(nil)
+var (
+	_ tunnel.Mover      = (*Tunnel)(nil)
+	_ tunnel.Withdrawer = (*Tunnel)(nil)
+)
 
 // hello introduces us to a server that is slackdev's relay; nil for any other. The
 // instance stays the Provider's, the token is new.
@@ -52,6 +57,33 @@ func (c *Conn) Token() string { return c.token }
 // Moving is closed when our relay asks its clients to open a new connection. No other
 // server can ask.
 func (t *Tunnel) Moving() <-chan struct{} { return t.moving }
+
+// Withdraw takes the name back from our relay, which then holds its requests until
+// somebody asks for the name again. No other server is known to hold any.
+func (t *Tunnel) Withdraw(ctx context.Context) error {
+	if t.hello == nil {
+		return nil
+	}
+	done := make(chan error, 1)
+	t.work.Go(func() { // SendRequest takes no context: the end of the tunnel frees it
+		ok, _, err := t.conn.SendRequest(wire.CancelForwardName, true, ssh.Marshal(t.wanted()))
+		if err == nil && !ok {
+			err = errors.New("the relay does not know it")
+		}
+		done <- err
+	})
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("take back %s: %w", describe(t.wanted()), err)
+		}
+		return nil
+	case <-t.over:
+		return t.why
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // requests answers the server's global requests until the connection ends: with no,
 // which is all that a keep-alive wants.

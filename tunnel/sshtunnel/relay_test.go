@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,66 @@ func TestRelayRefusesAForeignName(t *testing.T) {
 	refused := (*tunnel.RefusedError)(nil)
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "it says: ") || !strings.Contains(err.Error(), "ana") {
 		t.Errorf("got %v, want a refusal with the relay's words", err)
+	}
+}
+
+// What comes after a name was taken back waits for whoever asks for it next, and what is
+// under way is finished.
+func TestRelayKeepsWhatComesForTheNextTunnel(t *testing.T) {
+	p := startRelay(t, "ana")
+	open := func() *sshtunnel.Tunnel {
+		tun, err := p.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = tun.Close() })
+		return tun.(*sshtunnel.Tunnel)
+	}
+	asked := make(chan string, 2)
+	answer := make(chan struct{})
+	serve := func(tun *sshtunnel.Tunnel, text string) {
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked <- r.URL.Path
+			<-answer
+			_, _ = io.WriteString(w, text)
+		})}
+		t.Cleanup(func() { _ = srv.Close() })
+		go func() { _ = srv.Serve(tun) }()
+	}
+	first := open()
+	serve(first, "first")
+	got := make(chan string, 2)
+	visit := func(path string) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1:"+first.URL().Port()+path, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Host = first.URL().Host
+		res, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer res.Body.Close()
+		text, _ := io.ReadAll(res.Body)
+		got <- path + " " + string(text)
+	}
+	go visit("/1")
+	<-asked
+	if err := first.Withdraw(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	go visit("/2")
+	serve(open(), "second")
+	if path := <-asked; path != "/2" {
+		t.Errorf("the next tunnel is asked for %s", path)
+	}
+	close(answer)
+	all := []string{<-got, <-got}
+	slices.Sort(all)
+	if want := []string{"/1 first", "/2 second"}; !slices.Equal(all, want) {
+		t.Errorf("got %q, want %q", all, want)
 	}
 }
 

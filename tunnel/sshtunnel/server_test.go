@@ -27,6 +27,8 @@ type fakeServer struct {
 	heard func(*ssh.Request)
 	// direct gets the server's "direct-tcpip" channels, which a jump host is asked for.
 	direct func(ssh.NewChannel)
+	// cancel: a forward may be taken back.
+	cancel bool
 	// deaf: requests get no answer (a dead peer, once logged in).
 	deaf func() bool
 	// opens is how the server names what it forwards.
@@ -140,7 +142,7 @@ func (s *fakeServer) requests(sc *serverConn, reqs <-chan *ssh.Request) {
 		}
 		var ask wire.ForwardRequest
 		if r.Type != wire.ForwardName || ssh.Unmarshal(r.Payload, &ask) != nil {
-			_ = r.Reply(false, nil)
+			_ = r.Reply(s.cancel && r.Type == wire.CancelForwardName, nil)
 			continue
 		}
 		ok, port := true, ask.BindPort

@@ -19,7 +19,7 @@ import (
 
 // The bounds of one tunnel. What is beyond them is refused at the server.
 const (
-	maxWaiting = 128  // connections that nobody has accepted
+	maxWaiting = 512  // connections that nobody has accepted: a relay brings at once what it has held, which can be 500
 	maxConns   = 2048 // connections in all
 )
 
@@ -276,7 +276,7 @@ func (t *Tunnel) forward() error {
 	if err := t.protect(); err != nil {
 		return err
 	}
-	ask := wire.ForwardRequest{BindAddr: t.profile.Bind, BindPort: uint32(t.profile.BindPort)}
+	ask := t.wanted()
 	ok, reply, err := t.conn.SendRequest(wire.ForwardName, true, ssh.Marshal(&ask))
 	if err != nil {
 		return fmt.Errorf("ask for a forward: %w", err)
@@ -296,6 +296,11 @@ func (t *Tunnel) forward() error {
 		return errors.New("ask for a forward: the server does not say which port it gave")
 	}
 	return nil
+}
+
+// wanted is the forward that is asked for.
+func (t *Tunnel) wanted() wire.ForwardRequest {
+	return wire.ForwardRequest{BindAddr: t.profile.Bind, BindPort: uint32(t.profile.BindPort)}
 }
 
 // describe names a forward for a person.

@@ -47,7 +47,7 @@ func write(t *testing.T, path, text string) {
 }
 
 func TestOnlyWhatIsMissingIsInstalled(t *testing.T) {
-	all := []string{"chromium", "sshd", "ssh", "ssh-keygen", "curl", "node", "npm", "gcc"}
+	all := []string{"chromium", "sshd", "ssh", "ssh-keygen", "ip", "nft", "curl", "node", "npm", "gcc"}
 	for name, tc := range map[string]struct {
 		has   []string
 		admin bool
@@ -57,7 +57,7 @@ func TestOnlyWhatIsMissingIsInstalled(t *testing.T) {
 		"nothing is missing": {has: all},
 		"root": {has: []string{"apt-get", "curl", "node", "npm", "chromium", "sshd"}, admin: true, ran: []string{
 			"DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 update",
-			"DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends openssh-client gcc libc6-dev",
+			"DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends openssh-client iproute2 nftables gcc libc6-dev",
 		}},
 		"sudo": {has: append([]string{"apt-get", "sudo"}, all[1:]...), ran: []string{
 			"DEBIAN_FRONTEND=noninteractive sudo apt-get -o DPkg::Lock::Timeout=120 update",
@@ -81,7 +81,7 @@ func TestOnlyWhatIsMissingIsInstalled(t *testing.T) {
 }
 
 func TestModulesAreInstalledWhenTheLockFileIsNewer(t *testing.T) {
-	g, _, ran := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "curl", "node", "npm", "gcc")
+	g, _, ran := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "ip", "nft", "curl", "node", "npm", "gcc")
 	dir := filepath.Join(g.root, "webui/check")
 	write(t, filepath.Join(dir, "package-lock.json"), "{}")
 	write(t, filepath.Join(g.root, "a/node_modules/x/package-lock.json"), "{}")
@@ -207,7 +207,7 @@ func TestTheGateJudgesARealModule(t *testing.T) {
 			"0 passed, 1 failed, 1 skipped", []string{"run  gofmt -w m.go", "m TestB: m_test.go:7: not today", "m_test.go:5: it is wrong", "failed: gofmt, go vet, go test -race, skipped tests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, out, _ := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "curl", "node", "npm", "gcc")
+			g, out, _ := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "ip", "nft", "curl", "node", "npm", "gcc")
 			g.run, g.strict = execute, tc.strict
 			write(t, filepath.Join(g.root, "go.mod"), "module m\n\ngo 1.26\n")
 			write(t, filepath.Join(g.root, "m.go"), tc.code)
@@ -230,7 +230,7 @@ func TestTheGateJudgesARealModule(t *testing.T) {
 }
 
 func TestAGateThatIsInterruptedStops(t *testing.T) {
-	g, _, ran := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "curl", "node", "npm", "gcc")
+	g, _, ran := fake(t, "chromium", "sshd", "ssh", "ssh-keygen", "ip", "nft", "curl", "node", "npm", "gcc")
 	ctx, cancel := context.WithCancel(t.Context())
 	g.run = func(ctx context.Context, c command) error {
 		*ran = append(*ran, c.args[1])

@@ -20,6 +20,8 @@ func tools() []tool {
 		{"sshd", "openssh-server"}, // the tunnel's tests against the real thing
 		{"ssh", "openssh-client"},  // and the relay's
 		{"ssh-keygen", "openssh-client"},
+		{"ip", "iproute2"}, // networks of the tests' own, and packets that are lost in them
+		{"nft", "nftables"},
 		{"curl", "curl"},   // that exported commands run
 		{"node", "nodejs"}, // the page's pure parts, sample apps
 		{"npm", "npm"},
