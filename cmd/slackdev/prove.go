@@ -26,7 +26,7 @@ const (
 func (a *app) prove(ctx context.Context, e *entrance, s tunnel.Status) {
 	began, doubted := time.Now(), false
 	tell := func(p proof) {
-		if a.tellTunnel(ctx, e, s, p) {
+		if a.tellTunnel(ctx, e, s, &p) {
 			a.askAll()
 		}
 	}

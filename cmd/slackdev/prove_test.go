@@ -12,9 +12,12 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slackdev/slackdev/cmd/internal/config"
 	"github.com/slackdev/slackdev/tunnel"
@@ -90,12 +93,32 @@ func TestADoubtIsTakenBackWhenARequestHasComeThrough(t *testing.T) {
 	<-proved
 }
 
+func TestATunnelThatIsBackIsToldBeforeItIsProved(t *testing.T) {
+	p := newProving(t)
+	up := tunnel.Status{State: tunnel.Up, URL: p.public, Public: true, Provider: "pinggy"}
+	ctx, cancel := context.WithCancel(t.Context())
+	g, ctx := errgroup.WithContext(ctx)
+	defer func() {
+		cancel()
+		_ = g.Wait() // no proof fails
+	}()
+	p.tunnelChanged(ctx, g, p.entrances[0], up)
+	p.says(t, `● live`)
+	p.cut.Store(true)
+	p.tunnelChanged(ctx, g, p.entrances[0], tunnel.Status{State: tunnel.Down, URL: p.public, Provider: "pinggy", Err: errors.New("it has hung up")})
+	p.tunnelChanged(ctx, g, p.entrances[0], up)
+	if told := p.told.String(); !strings.Contains(told, "the tunnel is lost: it has hung up") || !strings.Contains(told, "● the tunnel is back") || strings.Contains(told, "no request comes") {
+		t.Errorf("said\n%s", told)
+	}
+	p.says(t, `! no request comes through the public URL: there is no way`)
+}
+
 func TestAProofThatIsPastSaysNothing(t *testing.T) {
 	p := newProving(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.prove(ctx, p.entrances[0], tunnel.Status{State: tunnel.Up, URL: p.public})
-	if p.tellTunnel(ctx, p.entrances[0], tunnel.Status{State: tunnel.Up, URL: p.public}, proof{took: time.Millisecond}) || p.told.String() != "" {
+	if p.tellTunnel(ctx, p.entrances[0], tunnel.Status{State: tunnel.Up, URL: p.public}, &proof{took: time.Millisecond}) || p.told.String() != "" {
 		t.Errorf("said\n%s", p.told)
 	}
 }

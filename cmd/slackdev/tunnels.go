@@ -31,6 +31,7 @@ type entrance struct {
 	status  tunnel.Status
 	came    bool  // it was up, and that was told
 	settled bool  // or it is known to have to wait
+	told    bool  // that it is up now
 	proof   proof // of the last time it was up
 
 	unproved context.CancelFunc // ends the proof under way; the keeper's goroutine alone uses it
@@ -173,28 +174,30 @@ func (a *app) public(upstream string) *url.URL {
 }
 
 // tunnelChanged hears from the keepers. That a tunnel is up is told when a request has
-// come through it.
+// come through it; one that is back where it was has done that before, and is told at once.
 func (a *app) tunnelChanged(ctx context.Context, g *errgroup.Group, e *entrance, s tunnel.Status) {
 	if e.unproved != nil {
 		e.unproved()
 		e.unproved = nil
 	}
-	if s.State != tunnel.Up {
-		if a.tellTunnel(ctx, e, s, proof{}) {
+	a.mu.Lock()
+	back := e.came && !s.Changed
+	e.status, e.told = s, false // requests may come before it is told
+	a.mu.Unlock()
+	if s.State != tunnel.Up || back {
+		if a.tellTunnel(ctx, e, s, nil) {
 			a.askAll()
 		}
-		return
 	}
-	a.mu.Lock()
-	e.status = s // requests may come before the proof
-	a.mu.Unlock()
-	ctx, e.unproved = context.WithCancel(ctx)
-	g.Go(func() error { a.prove(ctx, e, s); return nil })
+	if s.State == tunnel.Up {
+		ctx, e.unproved = context.WithCancel(ctx)
+		g.Go(func() error { a.prove(ctx, e, s); return nil })
+	}
 }
 
 // tellTunnel tells of a change, one at a time, and reports whether it was the one that
-// the first screen waited for.
-func (a *app) tellTunnel(ctx context.Context, e *entrance, s tunnel.Status, p proof) (began bool) {
+// the first screen waited for. p is what came of the probes, nil before any has ended.
+func (a *app) tellTunnel(ctx context.Context, e *entrance, s tunnel.Status, p *proof) (began bool) {
 	a.telling.Lock()
 	defer a.telling.Unlock()
 	if ctx.Err() != nil { // it is past
@@ -203,9 +206,11 @@ func (a *app) tellTunnel(ctx context.Context, e *entrance, s tunnel.Status, p pr
 	s.Err = plainly(s.Provider, s.Err)
 	a.mu.Lock()
 	news := s.State == tunnel.Up && !e.came
-	again := s.State == tunnel.Up && e.proof.doubt != nil // told already, with a doubt
-	e.status, e.proof = s, p
-	e.came = e.came || news
+	again := e.told
+	if p != nil {
+		e.proof = *p
+	}
+	e.status, e.told, e.came = s, s.State == tunnel.Up, e.came || news
 	e.settled = e.settled || s.State == tunnel.Up || s.State == tunnel.Waiting
 	a.mu.Unlock()
 	if news {
@@ -218,8 +223,8 @@ func (a *app) tellTunnel(ctx context.Context, e *entrance, s tunnel.Status, p pr
 	if !again {
 		a.screen.tunnel(a.called(e), s)
 	}
-	if s.State == tunnel.Up {
-		a.doubts(e, p)
+	if p != nil {
+		a.doubts(e, *p)
 	}
 	a.refresh(webui.StatusChanged)
 	return began
