@@ -78,25 +78,33 @@ func TestProbeEndsWithItsContextAndItsTunnel(t *testing.T) {
 }
 
 func TestLatencyIsMeasuredOrSaysWhyNot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newFakeServer(t)
-		p := providerFor(t, s, Profile{Announce: Announce{Forward: true}, BindPort: 80}, 22)
-		last := inMemory(s, p)
-		tun, _ := openTunnel(t, s, p)
-		if took, err := tun.Latency(t.Context()); err != nil || took != 0 {
-			t.Errorf("in a world without distance: %v, %v", took, err)
-		}
-		last().mute.Store(true)
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Millisecond, cancel)
-		if _, err := tun.Latency(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
-		}
-		time.AfterFunc(time.Millisecond, func() { _ = tun.Close() })
-		if _, err := tun.Latency(t.Context()); err == nil {
-			t.Error("it was measured on a tunnel that was closed")
-		}
-	})
+	for name, tc := range map[string]struct {
+		mute bool
+		end  func(*Tunnel, context.CancelFunc) // what happens meanwhile; nil: nothing
+		want error
+	}{
+		"measured":  {},
+		"cancelled": {true, func(_ *Tunnel, cancel context.CancelFunc) { cancel() }, context.Canceled},
+		"closed":    {true, func(tun *Tunnel, _ context.CancelFunc) { _ = tun.Close() }, net.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newFakeServer(t)
+				p := providerFor(t, s, Profile{Announce: Announce{Forward: true}, BindPort: 80}, 22)
+				last := inMemory(s, p)
+				tun, _ := openTunnel(t, s, p)
+				last().mute.Store(tc.mute)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tc.end != nil {
+					time.AfterFunc(time.Millisecond, func() { tc.end(tun, cancel) })
+				}
+				if took, err := tun.Latency(ctx); !errors.Is(err, tc.want) || took != 0 { // no distance in memory
+					t.Errorf("got %v, %v, want %v", took, err, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // A laptop that was closed for ten minutes finds its tunnel dead, and has another

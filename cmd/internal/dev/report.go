@@ -85,11 +85,26 @@ func (r *report) ended(name testName, e event) {
 	}
 	switch {
 	case e.Action == "fail":
+		if name.test == "" {
+			r.unended(name.pkg)
+		}
 		fmt.Fprintf(r.out, "--- FAIL: %s (%.1f s)\n%s", name, e.Elapsed, strings.Join(r.said[name], ""))
 	case name.test == "" && e.Action == "pass":
 		fmt.Fprintf(r.out, "ok    %s (%.1f s)\n", shortened(name.pkg), e.Elapsed)
 	}
 	if e.Action != "skip" {
+		delete(r.said, name)
+	}
+}
+
+// unended shows what the tests of a package said that had not ended when it did: the
+// stacks of a panic or of a time that was up are among that.
+func (r *report) unended(pkg string) {
+	for _, name := range slices.SortedFunc(maps.Keys(r.said), func(a, b testName) int { return strings.Compare(a.String(), b.String()) }) {
+		if name.pkg != pkg || name.test == "" || r.tests[name] != "" {
+			continue
+		}
+		fmt.Fprintf(r.out, "--- UNENDED: %s\n%s", name, strings.Join(r.said[name], ""))
 		delete(r.said, name)
 	}
 }
