@@ -518,12 +518,30 @@ func TestWhatWasGivenUpIsNotRecordedAsAnswered(t *testing.T) {
 	}
 }
 
+// noticing tells of the first Read.
+type noticing struct {
+	io.ReadCloser
+	once  sync.Once
+	first func()
+}
+
+// Read reads, and tells.
+func (n *noticing) Read(p []byte) (int, error) {
+	n.once.Do(n.first)
+	return n.ReadCloser.Read(p)
+}
+
 func TestTheEndOfSlackdevIsSaidToThoseWhoWait(t *testing.T) {
 	app := newGate(say("added"))
 	p := run(t, new(memory.Store), app, nil)
 	first := p.later(t.Context(), "x1", nil)
 	<-app.reached
-	second := p.later(t.Context(), "x1", nil)
+	// Close is for when nobody new comes: the second is there once its body is asked for.
+	came := make(chan struct{})
+	second := p.later(t.Context(), "x1", func(r *http.Request) {
+		r.Body = &noticing{ReadCloser: r.Body, first: func() { close(came) }}
+	})
+	<-came
 	p.Close()
 	for _, c := range []<-chan got{first, second} {
 		if g := <-c; g.said() != "503 stopped" {
