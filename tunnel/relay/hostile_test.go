@@ -21,39 +21,17 @@ import (
 	"github.com/slackdev/slackdev/tunnel/wire"
 )
 
-// lazyConn is the connection of a client that reads nothing any more once it is told
+// newLazyConn is the connection of a client that reads nothing any more once it is told
 // to, but goes on writing: it gives signs of life and answers nothing.
-type lazyConn struct {
-	net.Conn
-	stop    sync.Once
-	stopped chan struct{}
-	ended   sync.Once
-	closed  chan struct{}
-}
-
-func newLazyConn(c net.Conn) *lazyConn {
-	return &lazyConn{Conn: c, stopped: make(chan struct{}), closed: make(chan struct{})}
-}
-
-func (c *lazyConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	select {
-	case <-c.stopped:
-		<-c.closed
-		return 0, net.ErrClosed
-	default:
-		return n, err
-	}
-}
-
-func (c *lazyConn) Close() error {
-	c.ended.Do(func() { close(c.closed) })
-	return c.Conn.Close()
+func newLazyConn(c net.Conn) *deafConn {
+	lazy := newDeafConn(c)
+	lazy.speaks = true
+	return lazy
 }
 
 // rest has it read no more, and chatter until the test ends or the relay has had enough.
-func (c *lazyConn) rest(f *far) {
-	c.stop.Do(func() { close(c.stopped) })
+func (c *deafConn) rest(f *far) {
+	c.goDeaf()
 	over := make(chan struct{})
 	f.t.Cleanup(func() { c.Close(); <-over })
 	go func() {
@@ -78,29 +56,29 @@ func (w *world) vacant(label string) bool {
 func TestAVisitorThatLeavesIsLetGoWhateverTheClientDoes(t *testing.T) {
 	for name, tc := range map[string]struct {
 		raw   string
-		first func(f *far, lazy *lazyConn)
+		first func(f *far, lazy *deafConn)
 	}{
-		"it answers no close": {post("app", "hello"), func(f *far, lazy *lazyConn) {
+		"it answers no close": {post("app", "hello"), func(f *far, lazy *deafConn) {
 			f.busyApp()
 			lazy.rest(f)
 		}},
-		"it takes no more of a body": {strings.Replace(post("app", strings.Repeat("x", 8<<20)), "\r\n\r\n", "\r\n\r\n", 1), func(f *far, lazy *lazyConn) {
+		"it takes no more of a body": {strings.Replace(post("app", strings.Repeat("x", 8<<20)), "\r\n\r\n", "\r\n\r\n", 1), func(f *far, lazy *deafConn) {
 			f.busyApp()
 			lazy.rest(f)
 		}},
-		"it ends what it says, and no more": {post("app", strings.Repeat("x", 8<<20)), func(f *far, lazy *lazyConn) {
+		"it ends what it says, and no more": {post("app", strings.Repeat("x", 8<<20)), func(f *far, lazy *deafConn) {
 			a, _ := f.busyApp()
 			lazy.rest(f)
 			a.Conn.(*channelConn).CloseWrite()
 		}},
-		"it answers no keep-alive": {post("app", "hello"), func(f *far, lazy *lazyConn) {
+		"it answers no keep-alive": {post("app", "hello"), func(f *far, lazy *deafConn) {
 			a, _ := f.busyApp()
 			a.Close()
 			b, _ := f.busyApp()
 			lazy.rest(f)
 			b.Close()
 		}},
-		"it answers none after an answer that just ends": {get("app", "/"), func(f *far, lazy *lazyConn) {
+		"it answers none after an answer that just ends": {get("app", "/"), func(f *far, lazy *deafConn) {
 			a, _ := f.busyApp()
 			lazy.rest(f)
 			a.say("HTTP/1.1 200 OK\r\n\r\nhello")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -241,17 +240,7 @@ func TestKeeperComesBackWhenAJumpHostIsKilled(t *testing.T) {
 				hops, logins = append(hops, s), append(logins, hop)
 			}
 			throughHops(t, p, logins...)
-			k := &tunnel.Keeper{Provider: p}
-			states := make(chan tunnel.Status, 100)
-			k.OnStatus(func(st tunnel.Status) { states <- st })
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			var work sync.WaitGroup
-			defer work.Wait()
-			defer cancel()
-			work.Go(func() { _ = k.Run(ctx) })
-			work.Go(func() {
-				_ = http.Serve(k, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
-			})
+			ctx, states := kept(t, p)
 			get(t, ctx, await(t, ctx, states, tunnel.Up).URL)
 			hops[which].stop()
 			down := await(t, ctx, states, tunnel.Down)

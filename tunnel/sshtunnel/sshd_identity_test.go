@@ -421,18 +421,7 @@ func TestOpenSSHHostKeysAreBelievedAsSSHDoes(t *testing.T) {
 func TestOpenSSHHostKeyThatChangesLaterIsRefusedSlowly(t *testing.T) {
 	s, p := sshdProvider(t)
 	s.start()
-	k := &tunnel.Keeper{Provider: p}
-	states := make(chan tunnel.Status, 100)
-	k.OnStatus(func(st tunnel.Status) { states <- st })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer cancel()
-	work.Go(func() {
-		if err := k.Run(ctx); err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
+	ctx, states := kept(t, p)
 	await(t, ctx, states, tunnel.Up)
 	s.stop()
 	s.newHostKey()

@@ -323,21 +323,7 @@ func wantRefused(t *testing.T, err error, text, hint string) {
 func TestKeeperComesBackWhenSSHDIsKilled(t *testing.T) {
 	s, p := sshdProvider(t)
 	s.start()
-	k := &tunnel.Keeper{Provider: p}
-	states := make(chan tunnel.Status, 100)
-	k.OnStatus(func(st tunnel.Status) { states <- st })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer cancel()
-	work.Go(func() {
-		if err := k.Run(ctx); err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
-	work.Go(func() {
-		_ = http.Serve(k, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
-	})
+	ctx, states := kept(t, p)
 	first := await(t, ctx, states, tunnel.Up)
 	get(t, ctx, first.URL)
 	s.stop()
@@ -351,6 +337,27 @@ func TestKeeperComesBackWhenSSHDIsKilled(t *testing.T) {
 		t.Errorf("after the restart: %v, changed %v; before: %v", second.URL, second.Changed, first.URL)
 	}
 	get(t, ctx, second.URL)
+}
+
+// kept keeps a tunnel of p open until the test ends, and serves "here" on it. What
+// becomes of it comes on states; ctx ends when that takes too long.
+func kept(t *testing.T, p *sshtunnel.Provider) (ctx context.Context, states <-chan tunnel.Status) {
+	t.Helper()
+	k := &tunnel.Keeper{Provider: p}
+	said := make(chan tunnel.Status, 100)
+	k.OnStatus(func(s tunnel.Status) { said <- s })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	var work sync.WaitGroup
+	t.Cleanup(func() { cancel(); work.Wait() })
+	work.Go(func() {
+		if err := k.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	work.Go(func() {
+		_ = http.Serve(k, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
+	})
+	return ctx, said
 }
 
 func await(t *testing.T, ctx context.Context, states <-chan tunnel.Status, want tunnel.State) tunnel.Status {
