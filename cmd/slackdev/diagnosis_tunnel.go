@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/slackdev/slackdev/cmd/internal/console"
 	"github.com/slackdev/slackdev/cmd/internal/doctor"
 	"github.com/slackdev/slackdev/cmd/internal/probe"
 	"github.com/slackdev/slackdev/tunnel"
@@ -30,10 +31,13 @@ func (d *diagnosis) tunnel(ctx context.Context) {
 	}()
 	told := d.failed
 	d.good("via", "%s (%s)", d.cfg.Via, d.cfg.Origin("via"))
-	rules, _, err := accessRules(d.cfg)
+	rules, notice, err := accessRules(d.cfg)
 	if err != nil {
-		d.bad("tunnel", err.Error(), hintOf(err))
+		d.bad("tunnel", err.Error(), console.Hint(err))
 		return
+	}
+	if notice != "" {
+		d.warn("tunnel", notice, "")
 	}
 	p := providers{
 		env: d.env, cfg: d.cfg, log: d.log, access: rules, ask: asker(d.env), trace: d.step,
@@ -46,7 +50,7 @@ func (d *diagnosis) tunnel(ctx context.Context) {
 	provider, err := p.named(d.name(), "--name NAME").choose()
 	switch {
 	case err != nil:
-		d.bad("tunnel", err.Error(), hintOf(err))
+		d.bad("tunnel", err.Error(), console.Hint(err))
 		return
 	case provider == nil:
 		d.good("tunnel", "none, as --via none says")
@@ -55,7 +59,7 @@ func (d *diagnosis) tunnel(ctx context.Context) {
 	t, err := provider.Open(ctx)
 	if err != nil {
 		if d.failed == told { // no step has said it
-			d.bad("tunnel", err.Error(), hintOf(err))
+			d.bad("tunnel", err.Error(), console.Hint(err))
 		}
 		return
 	}
@@ -89,7 +93,7 @@ func (d *diagnosis) step(s sshtunnel.Step) {
 		d.say(doctor.Check{Name: name, Mark: doctor.Good, Text: s.Text, Took: s.Took})
 		return
 	}
-	fix := hintOf(s.Err)
+	fix := console.Hint(s.Err)
 	if fix == "" {
 		fix = fixOf(s)
 	}
@@ -108,26 +112,12 @@ func fixOf(s sshtunnel.Step) string {
 	return map[string]string{
 		string(dial.Resolve): "is there a network, and is the name spelled right?",
 		string(dial.Connect): "a firewall may be between: try  --proxy URL, or a relay on port 443:  --via relay+tls://HOST",
-		string(dial.Ask):     "HTTPS_PROXY and ALL_PROXY say which proxy, NO_PROXY for whom there is none;  --proxy none  goes without",
+		string(dial.Ask):     proxy,
 		string(dial.Secure):  "--relay-ca FILE  names the authority of a relay with a certificate of its own",
 		string(dial.Greet):   "is it an SSH server that answers there?",
 		sshtunnel.StepSSH:    "is it an SSH server that answers there?",
 		sshtunnel.StepURL:    "with  --public-url URL  the service need not say it",
 	}[s.Name]
-}
-
-// hintOf gives what an error says to type.
-func hintOf(err error) string {
-	var refused *tunnel.RefusedError
-	if errors.As(err, &refused) {
-		return refused.Hint
-	}
-	var explains interface{ Explain() (string, int) }
-	if errors.As(err, &explains) {
-		hint, _ := explains.Explain()
-		return hint
-	}
-	return ""
 }
 
 // public says who can reach the tunnel's URL.
@@ -150,7 +140,7 @@ func (d *diagnosis) probe(ctx context.Context, t tunnel.Tunnel, rules *sshtunnel
 		p.AskApp = upstreams(d.cfg, entrances(d.cfg))[0].Ask
 	}
 	if p.Route, err = route(d.cfg, rules); err != nil {
-		d.bad("probe", err.Error(), hintOf(err))
+		d.bad("probe", err.Error(), console.Hint(err))
 		return
 	}
 	srv := &http.Server{Handler: p.Handler(http.NotFoundHandler()), ReadHeaderTimeout: 10 * time.Second}
@@ -163,7 +153,7 @@ func (d *diagnosis) probe(ctx context.Context, t tunnel.Tunnel, rules *sshtunnel
 	}()
 	r, err := p.Send(ctx, t.URL(), d.cfg.Path)
 	if err != nil {
-		d.say(doctor.Stuck(err, ""))
+		d.say(doctor.Stuck(err))
 		return
 	}
 	r.SSH = overSSH(ctx, t)

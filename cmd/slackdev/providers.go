@@ -144,12 +144,13 @@ func (e *embedded) begin() (*sshtunnel.Provider, error) {
 	profile := sshtunnel.Relay(e.Name(), "127.0.0.1", e.relay.port, e.cfg.Name)
 	profile.Hint = e.rename
 	e.client = &sshtunnel.Provider{
-		Profile: profile,
-		Keys:    sshtunnel.Keys{Signers: []ssh.Signer{e.relay.user}},
-		Hosts:   sshtunnel.Hosts{Pinned: e.relay.host},
-		Access:  e.access,
-		Trace:   e.trace,
-		Log:     e.log,
+		Profile:   profile,
+		Keys:      sshtunnel.Keys{Signers: []ssh.Signer{e.relay.user}},
+		Hosts:     sshtunnel.Hosts{Pinned: e.relay.host},
+		KeepAlive: sshtunnel.KeepAlive{Idle: e.cfg.KeepAlive},
+		Access:    e.access,
+		Trace:     e.trace,
+		Log:       e.log,
 	}
 	return e.client, nil
 }

@@ -51,6 +51,12 @@ func Exit(w io.Writer, err error) int {
 	return code
 }
 
+// Hint is what to type next after err, "" where nobody knows.
+func Hint(err error) string {
+	hint, _ := explain(err)
+	return hint
+}
+
 // sentence spells an error in one line. Errors of several parts have one a line.
 func sentence(err error) string {
 	lines := strings.FieldsFunc(masked(err.Error()), func(r rune) bool { return r == '\n' || r == '\r' })

@@ -339,7 +339,7 @@ func (c *Console) reason(l *lane, what string, err error, more string) bool {
 		return false
 	}
 	c.print(c.stamp() + "  " + c.paint(red, what+more) + "\n")
-	if hint, _ := explain(err); err != nil && hint != "" {
+	if hint := Hint(err); hint != "" {
 		c.print(strings.Repeat(" ", titleColumn) + cut(clean(hint), 300) + "\n")
 	}
 	return true

@@ -88,10 +88,9 @@ func Millis(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// Stuck judges a probe that did not come through. hint is what the tunnel's kind
-// suggests; it may be empty.
-func Stuck(err error, hint string) Check {
-	c := Check{Name: "probe", Mark: Bad, Text: "no request comes through the public URL: " + err.Error(), Fix: hint}
+// Stuck judges a probe that did not come through.
+func Stuck(err error) Check {
+	c := Check{Name: "probe", Mark: Bad, Text: "no request comes through the public URL: " + err.Error()}
 	var failed *probe.Error
 	if !errors.As(err, &failed) {
 		return c
@@ -109,9 +108,7 @@ func Stuck(err error, hint string) Check {
 	case probe.Intact:
 		c.Fix = "take another tunnel:  slackdev tunnel … --via relay://HOST  passes every byte as it came"
 	case probe.Arrive:
-		if c.Fix == "" {
-			c.Fix = "open the URL in a browser to see who answers"
-		}
+		c.Fix = "open the URL in a browser to see who answers"
 	}
 	return c
 }

@@ -51,7 +51,7 @@ func TestLegsNameWhatWasMeasured(t *testing.T) {
 
 func TestEachStepOfAStuckProbeHasAFix(t *testing.T) {
 	for _, step := range []probe.Step{probe.Resolve, probe.Dial, probe.Secure, probe.Arrive, probe.Intact} {
-		c := Stuck(&probe.Error{Step: step, Err: errors.New("that is why")}, "")
+		c := Stuck(&probe.Error{Step: step, Err: errors.New("that is why")})
 		if c.Mark != Bad || c.Fix == "" || !strings.HasSuffix(c.Text, "that is why") {
 			t.Errorf("%s: got %+v", step, c)
 		}
